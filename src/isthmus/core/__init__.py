@@ -1,0 +1,1 @@
+"""The ground floor: errors, configuration base, padded batches, runtime and files."""
