@@ -1,0 +1,1 @@
+"""Encoders, memories, connections, decoders, heads, and the model that joins them."""

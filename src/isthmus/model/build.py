@@ -1,0 +1,177 @@
+"""From a configuration to a model: dispatch over the unions, and the tying of embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, assert_never
+
+from pydantic import Field
+from torch import nn
+
+from isthmus.core.config import Config, parse
+from isthmus.core.errors import ConfigError
+from isthmus.model.blocks import PositionConfig, build_added_positions
+from isthmus.model.connections import fixed_vector, multi_head_attention
+from isthmus.model.connections.connection import Connection
+from isthmus.model.connections.fixed_vector import FixedVectorConfig
+from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
+from isthmus.model.decoders import transformer as transformer_decoder
+from isthmus.model.decoders.transformer import TransformerDecoderConfig
+from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.model.encoders import transformer as transformer_encoder
+from isthmus.model.encoders.transformer import TransformerEncoderConfig
+from isthmus.model.heads import softmax
+from isthmus.model.heads.softmax import SoftmaxHeadConfig
+from isthmus.model.presets import preset_table
+from isthmus.model.sizes import Sizes
+from isthmus.nn.blocks import Embedding, build_norm, embedding_weight
+
+EncoderConfig = TransformerEncoderConfig
+ConnectionConfig = Annotated[MultiHeadAttentionConfig | FixedVectorConfig, Field(discriminator="kind")]
+DecoderConfig = TransformerDecoderConfig
+HeadConfig = SoftmaxHeadConfig
+Tying = Literal["all", "target", "source-target", "none"]
+
+
+class EmbeddingConfig(Config):
+    """Configuration of the embeddings of source and target.
+
+    Attributes:
+        tied: which tables are one: `all` three (source, target, output), `target` and output, `source-target`, or `none`.
+        scale: factor on embeddings; `None` is sqrt(d_model).
+        norm: a norm after adding positions (BART).
+        positions: how positions reach the model.
+        dropout: probability to drop a feature.
+    """
+
+    tied: Tying = "all"
+    scale: float | None = None
+    norm: bool = False
+    positions: PositionConfig = PositionConfig()
+    dropout: float = 0.1
+
+
+class ModelConfig(Config):
+    """Configuration of a whole encoder-decoder.
+
+    Attributes:
+        d_model: size of the states.
+        embedding: ids to vectors.
+        encoder: source to memory.
+        connection: how each decoder layer reads the memory.
+        decoder: tokens and memory to features.
+        head: features to log-probabilities.
+    """
+
+    d_model: int = 512
+    embedding: EmbeddingConfig = EmbeddingConfig()
+    encoder: EncoderConfig = TransformerEncoderConfig()
+    connection: ConnectionConfig = MultiHeadAttentionConfig()
+    decoder: DecoderConfig = TransformerDecoderConfig()
+    head: HeadConfig = SoftmaxHeadConfig()
+
+    @classmethod
+    def preset(cls, name: str) -> ModelConfig:
+        """A configuration by name: tiny, small, base, big.
+
+        Raises:
+            ConfigError: there is no such preset.
+        """
+        return parse(cls, preset_table(name), f"preset {name}")
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], where: str = "model") -> ModelConfig:
+        """A configuration from a table: a `preset` (if named) with the table's other fields laid over it.
+
+        Raises:
+            ConfigError: an unknown preset or field, or a wrong value.
+        """
+        values = dict(table)
+        name = values.pop("preset", None)
+        return parse(cls, _overlaid(preset_table(str(name)), values) if name else values, where)
+
+
+def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables merged field by field; a table of another `kind` replaces the one below."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        same_kind = (
+            isinstance(value, Mapping)
+            and isinstance(under, Mapping)
+            and value.get("kind", under.get("kind")) == under.get("kind")
+        )
+        merged[key] = _overlaid(under, value) if same_kind and isinstance(under, Mapping) else value
+    return merged
+
+
+def build(config: ModelConfig, source_size: int, target_size: int) -> EncoderDecoder:
+    """Build a model with fresh weights, drawn from torch's generator.
+
+    Args:
+        config: what to build.
+        source_size: pieces in the source vocabulary.
+        target_size: pieces in the target vocabulary.
+
+    Raises:
+        ConfigError: parts that do not fit each other.
+    """
+    source_weight, target_weight, output_weight = _embedding_weights(config, source_size, target_size)
+    connection = config.connection
+    if isinstance(connection, FixedVectorConfig) and config.encoder.summary is None:
+        raise ConfigError(
+            "the connection `fixed-vector` reads a summary",
+            expected="model.encoder.summary",
+            got="none",
+            where="model",
+            fix='set encoder.summary to "mean", "first", "last", "maximum" or "attentive"',
+        )
+    positions = config.embedding.positions
+    encoder = transformer_encoder.build(config.encoder, _embedding(config, source_weight), positions, config.d_model)
+    decoder = transformer_decoder.build(
+        config.decoder, _embedding(config, target_weight), lambda: build_connection(config), positions, config.d_model
+    )
+    return EncoderDecoder(encoder, decoder, softmax.build(config.head, output_weight))
+
+
+def build_connection(config: ModelConfig) -> Connection:
+    """One connection, for one decoder layer."""
+    sizes = Sizes(d_model=config.d_model, d_memory=config.d_model)
+    match config.connection:
+        case MultiHeadAttentionConfig() as connection:
+            return multi_head_attention.build(connection, sizes)
+        case FixedVectorConfig() as connection:
+            return fixed_vector.build(connection, sizes)
+        case other:
+            assert_never(other)
+
+
+def _embedding_weights(
+    config: ModelConfig, source_size: int, target_size: int
+) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter]:
+    """The tables of source, target and output, one object where they are tied."""
+    tied = config.embedding.tied
+    if tied in ("all", "source-target") and source_size != target_size:
+        raise ConfigError(
+            "source and target embeddings can be tied over one vocabulary only",
+            expected=f"vocabularies of one size, or tied = {'target' if tied == 'all' else 'none'}",
+            got=f"{source_size} source and {target_size} target pieces",
+            where="model.embedding.tied",
+            fix="use a joint vocabulary, or change `tied`",
+        )
+    target = embedding_weight(target_size, config.d_model)
+    source = target if tied in ("all", "source-target") else embedding_weight(source_size, config.d_model)
+    output = target if tied in ("all", "target") else embedding_weight(target_size, config.d_model)
+    return source, target, output
+
+
+def _embedding(config: ModelConfig, weight: nn.Parameter) -> Embedding:
+    embedding = config.embedding
+    layer = config.decoder.layer
+    return Embedding(
+        weight,
+        build_added_positions(embedding.positions, config.d_model),
+        config.d_model**0.5 if embedding.scale is None else embedding.scale,
+        build_norm(layer.norm, config.d_model, layer.norm_eps) if embedding.norm else None,
+        embedding.dropout,
+    )

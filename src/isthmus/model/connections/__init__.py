@@ -1,0 +1,1 @@
+"""How a decoder reads a memory: one connection a file."""

@@ -1,0 +1,114 @@
+"""The strip of land between encoder and decoder: the interface that every connection fulfils.
+
+B query rows, N sources, T target position, S source position, D model, H heads.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.model.memory import Memory
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A memory as one decoder layer reads it.
+
+    The first axis of every tensor is the row; the last but one of `keys` and `values` is the source position.
+
+    Attributes:
+        keys: what queries are compared with, for example [N, G, S, K].
+        values: what is read, for example [N, G, S, K].
+        mask_BS: `True` where a source position may be read.
+        written: what decoding has written (coverage, rewritten states): empty for a one-way connection. A link that was
+            written into belongs to a row of the search, others to a source.
+    """
+
+    keys: Tensor
+    values: Tensor
+    mask_BS: Tensor
+    written: tuple[Tensor, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows (sources, or rows of the search) the link holds."""
+        return self.mask_BS.shape[0]
+
+    def select(self, rows: Tensor) -> Link:
+        """The given rows (int64 indices), in that order."""
+        return Link(
+            self.keys.index_select(0, rows),
+            self.values.index_select(0, rows),
+            self.mask_BS.index_select(0, rows),
+            tuple(part.index_select(0, rows) for part in self.written),
+        )
+
+    def repeat(self, times: int) -> Link:
+        """Each row `times` times in a row."""
+        return self.select(torch.arange(self.rows, device=self.mask_BS.device).repeat_interleave(times))
+
+    @staticmethod
+    def join(links: Sequence[Link]) -> Link:
+        """The rows of several links, one after the other; short sources get masked positions."""
+        width = max(link.mask_BS.shape[1] for link in links)
+        pad = torch.nn.functional.pad
+
+        def stacked(parts: Sequence[Tensor]) -> Tensor:
+            return torch.cat([pad(part, (0, 0, 0, max(p.shape[-2] for p in parts) - part.shape[-2])) for part in parts])
+
+        return Link(
+            stacked([link.keys for link in links]),
+            stacked([link.values for link in links]),
+            torch.cat([pad(link.mask_BS, (0, width - link.mask_BS.shape[1])) for link in links]),
+            tuple(stacked(parts) for parts in zip(*(link.written for link in links), strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one read of a link returned.
+
+    Attributes:
+        context_BTD: the vector that was read at each target position.
+        weights_BHTS: how much of each source position each head read: at least 0, 0 on padding, rows sum to 1; `None` where
+            they were not asked for or the connection has none.
+        copy_BTS: a distribution over source positions to copy from, for connections that offer one.
+    """
+
+    context_BTD: Tensor
+    weights_BHTS: Tensor | None = None
+    copy_BTS: Tensor | None = None
+
+
+class Connection(nn.Module, ABC):
+    """How a decoder reads a memory.
+
+    Attributes:
+        one_way: whether reading leaves the link as it was. Then a whole target is read at once in training; a two-way connection
+            makes training go position by position.
+    """
+
+    one_way: bool = True
+
+    @abstractmethod
+    def prepare(self, memory: Memory) -> Link:
+        """Do once what does not depend on the target: [N, S, D] to a link of N rows."""
+
+    @abstractmethod
+    def forward(self, query_BTD: Tensor, link: Link, position_B: Tensor, weights: bool = False) -> tuple[Reading, Link]:
+        """Read the link.
+
+        Args:
+            query_BTD: the decoder's states; B = N·k, and k rows in a row read the same source.
+            link: N rows.
+            position_B: target position of the first query of each row.
+            weights: whether the reading shall carry its weights; asking never changes the context.
+
+        Returns:
+            The reading, and the link as the next read finds it (a one-way connection returns the link it got).
+        """

@@ -1,0 +1,1 @@
+"""From a memory and the tokens so far to features of the next: one decoder a file."""

@@ -1,0 +1,1 @@
+"""From a padded source to a memory: one encoder a file."""

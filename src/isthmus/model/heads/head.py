@@ -1,0 +1,42 @@
+"""The interface of every head.
+
+B row, T target position, D model, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from isthmus.core.padded import Padded
+from isthmus.model.decoders.decoder import Decoded
+
+
+class Head(nn.Module, ABC):
+    """Owns the vocabulary: turns decoded features into log-probabilities and losses."""
+
+    @abstractmethod
+    def log_probs(self, decoded: Decoded, among: Tensor | None = None) -> Tensor:
+        """Log-probabilities [B, T, V] in float32.
+
+        Args:
+            decoded: the decoder's features.
+            among: candidate ids [C]; the result is then [B, T, C], normalised over the candidates.
+        """
+
+    @abstractmethod
+    def nll(
+        self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Negative log-likelihood of a target, as (sum, count), so that parts of a batch add up.
+
+        Args:
+            decoded: the features at each target position.
+            target: what should have been predicted; padding does not count.
+            smoothing: ε of label smoothing (Szegedy et al. 2016, section 7).
+            weight_B: a weight for each row.
+
+        Returns:
+            Two float32 scalars: the weighted sum over real positions, and the sum of their weights.
+        """

@@ -1,0 +1,80 @@
+"""The softmax head: p(y) = softmax(W h + b).
+
+B row, T target position, D model, V vocabulary, N real target positions.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.core.config import Config
+from isthmus.core.padded import Padded
+from isthmus.model.decoders.decoder import Decoded
+from isthmus.model.heads.head import Head
+from isthmus.nn.cross_entropy import cross_entropy
+
+
+class SoftmaxHeadConfig(Config):
+    """Configuration of the softmax head.
+
+    Attributes:
+        kind: names the head.
+        bias: whether each word has a bias.
+        scale: factor on the features before the projection (T5 has 1/sqrt(d_model)).
+    """
+
+    kind: Literal["softmax"] = "softmax"
+    bias: bool = False
+    scale: float = 1.0
+
+
+@final
+class SoftmaxHead(Head):
+    """One linear layer and a softmax.
+
+    Args:
+        weight: the output embedding [V, D]; shared where embeddings are tied.
+        bias: whether each word has a bias.
+        scale: factor on the features.
+    """
+
+    def __init__(self, weight: nn.Parameter, bias: bool = False, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight, self.scale = weight, scale
+        self.bias = nn.Parameter(torch.zeros(weight.shape[0])) if bias else None
+
+    def log_probs(self, decoded: Decoded, among: Tensor | None = None) -> Tensor:
+        """log softmax(W h + b) [B, T, V], or over the candidates."""
+        weight: Tensor = self.weight
+        bias: Tensor | None = self.bias
+        if among is not None:
+            weight, bias = weight[among], None if bias is None else bias[among]
+        return torch.log_softmax(functional.linear(self._scaled(decoded.features_BTD), weight, bias).float(), dim=-1)
+
+    def nll(
+        self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Σ -log p(target) over real positions and their count, by chunks."""
+        mask_BT = target.mask_BT
+        weight_N = None if weight_B is None else weight_B[:, None].expand_as(mask_BT)[mask_BT].float()
+        total = cross_entropy(
+            self._scaled(decoded.features_BTD[mask_BT]),
+            self.weight,
+            self.bias,
+            target.ids_BT[mask_BT],
+            weight_N,
+            smoothing,
+        )
+        return total, mask_BT.sum().float() if weight_N is None else weight_N.sum()
+
+    def _scaled(self, features: Tensor) -> Tensor:
+        return features if self.scale == 1.0 else features * self.scale
+
+
+def build(config: SoftmaxHeadConfig, weight: nn.Parameter) -> SoftmaxHead:
+    """Build the head on an output embedding."""
+    return SoftmaxHead(weight, config.bias, config.scale)

@@ -1,0 +1,18 @@
+"""The sizes that neighbouring parts must agree on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What a part's `build` must know of its neighbours.
+
+    Attributes:
+        d_model: size of the decoder's states.
+        d_memory: size of the memory's states and summary.
+    """
+
+    d_model: int
+    d_memory: int

@@ -1,0 +1,162 @@
+"""Everything that changes while decoding, as one value.
+
+B row of the search, N source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from isthmus.core.errors import StateError
+from isthmus.model.connections.connection import Link
+from isthmus.nn.cache import KeyValueCache
+
+SLOTS = 16
+
+
+class Ticket:
+    """Whether a state was consumed; caches are written in place, so a consumed state no longer tells the truth."""
+
+    __slots__ = ("_spent",)
+
+    def __init__(self) -> None:
+        self._spent = False
+
+    def spend(self) -> None:
+        """Mark the state as consumed.
+
+        Raises:
+            StateError: it was consumed before.
+        """
+        if self._spent:
+            raise StateError(
+                "a decoding state is consumed by `step`, `select` and `join`",
+                expected="the state that the last call returned",
+                got="one that was consumed before",
+                fix="keep the returned state, or take `state.fork()` first to go two ways",
+            )
+        self._spent = True
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """Where each row of the search stands: its position, its past, and its way to its source.
+
+    Attributes:
+        position_B: int64, the position that the next token of each row takes.
+        past: what each decoder layer remembers of earlier positions; empty when nothing is remembered.
+        links: each layer's link; one row a source (a row of the search where decoding writes into it).
+        source_of_row_B: int64, which row of the links each row reads.
+        remember: whether later steps will need this one; training reads one whole block and remembers nothing.
+        used: an upper bound of the positions written so far, in any row.
+        rows_per_source: k if row i reads source i // k, else 0.
+    """
+
+    position_B: Tensor
+    past: tuple[KeyValueCache, ...]
+    links: tuple[Link, ...]
+    source_of_row_B: Tensor
+    remember: bool = True
+    used: int = 0
+    rows_per_source: int = 1
+    ticket: Ticket = field(default_factory=Ticket, compare=False, repr=False)
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """The given rows (int64 indices), in that order and as often as named; consumes this state.
+
+        The past is reordered; links stay one a source, and those that no row reads any more are dropped.
+        """
+        self.ticket.spend()
+        source_of_row_B = self.source_of_row_B[rows]
+        kept_N, source_of_row_B = torch.unique(source_of_row_B, return_inverse=True)
+        sources = self.links[0].rows if self.links else int(self.source_of_row_B.max()) + 1
+        links = self.links if kept_N.shape[0] == sources else tuple(link.select(kept_N) for link in self.links)
+        return DecoderState(
+            self.position_B[rows],
+            tuple(part.select(rows) for part in self.past),
+            links,
+            source_of_row_B,
+            self.remember,
+            self.used,
+            _rows_per_source(source_of_row_B, kept_N.shape[0]),
+        )
+
+    def fork(self) -> DecoderState:
+        """A copy with a past of its own, so that one can go on from the same point twice."""
+        return DecoderState(
+            self.position_B,
+            tuple(part.fork() for part in self.past),
+            self.links,
+            self.source_of_row_B,
+            self.remember,
+            self.used,
+            self.rows_per_source,
+        )
+
+    @staticmethod
+    def join(states: Sequence[DecoderState]) -> DecoderState:
+        """The rows of several states, one after the other; consumes them."""
+        for state in states:
+            state.ticket.spend()
+        counts = [state.links[0].rows for state in states]
+        starts = [sum(counts[:index]) for index in range(len(counts))]
+        source_of_row_B = torch.cat(
+            [state.source_of_row_B + start for state, start in zip(states, starts, strict=True)]
+        )
+        return DecoderState(
+            torch.cat([state.position_B for state in states]),
+            tuple(parts[0].join(parts[1:]) for parts in zip(*(state.past for state in states), strict=True)),
+            tuple(Link.join(links) for links in zip(*(state.links for state in states), strict=True)),
+            source_of_row_B,
+            all(state.remember for state in states),
+            max(state.used for state in states),
+            _rows_per_source(source_of_row_B, sum(counts)),
+        )
+
+    def reserve(self, block: int) -> DecoderState:
+        """The same state, consumed, with room for `block` more positions in every row."""
+        self.ticket.spend()
+        need = self.used + block
+        past = self.past
+        if any(part.capacity < need for part in past):
+            past = tuple(part.grown(max(need, part.capacity + part.capacity // 2, SLOTS)) for part in past)
+        return DecoderState(
+            self.position_B, past, self.links, self.source_of_row_B, self.remember, need, self.rows_per_source
+        )
+
+    def after(self, block: int, links: tuple[Link, ...]) -> DecoderState:
+        """The state after a decoder wrote a block into the past: positions moved on, links as the connections returned them.
+
+        Links of one-way connections are kept one a source; links that were written into belong to rows from now on.
+        """
+        by_row = any(link.written for link in links)
+        count = self.position_B.shape[0]
+        rows = torch.arange(count, device=self.position_B.device)
+        if by_row:
+            links = tuple(link if link.rows == count else link.repeat(count // link.rows) for link in links)
+        return DecoderState(
+            self.position_B + block,
+            self.past,
+            links if by_row else self.links,
+            rows if by_row else self.source_of_row_B,
+            self.remember,
+            self.used,
+            1 if by_row else self.rows_per_source,
+        )
+
+    def links_by_row(self) -> tuple[Link, ...]:
+        """The links so that k rows in a row read one row of them, as `Connection.forward` asks."""
+        return self.links if self.rows_per_source else tuple(link.select(self.source_of_row_B) for link in self.links)
+
+
+def _rows_per_source(source_of_row_B: Tensor, sources: int) -> int:
+    """K if row i reads source i // k for every i, else 0."""
+    rows = source_of_row_B.shape[0]
+    if sources == 0 or rows % sources:
+        return 0
+    regular_B = torch.arange(sources, device=source_of_row_B.device).repeat_interleave(rows // sources)
+    return rows // sources if torch.equal(regular_B, source_of_row_B) else 0

@@ -1,0 +1,114 @@
+"""Norms, feed-forward layers, the residual around a sublayer, and embeddings.
+
+B batch, T position, D model, F feed-forward.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.nn.attention import projection
+
+NormKind = Literal["layer", "rms"]
+Activation = Literal["relu", "gelu", "swiglu"]
+
+
+def build_norm(kind: NormKind, size: int, eps: float = 1e-5) -> nn.Module:
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019)."""
+    return nn.LayerNorm(size, eps=eps) if kind == "layer" else nn.RMSNorm(size, eps=eps)
+
+
+class FeedForward(nn.Module):
+    """W₂ · activation(W₁ x), position by position; SwiGLU multiplies by a gate (Vaswani et al. 2017, section 3.3; Shazeer 2020).
+
+    Args:
+        d_model: size D of the states.
+        inner: size F in the middle.
+        activation: the non-linearity.
+        dropout: probability to drop a feature in the middle.
+        bias: whether the projections add a bias.
+    """
+
+    def __init__(self, d_model: int, inner: int, activation: Activation, dropout: float, bias: bool = True) -> None:
+        super().__init__()
+        self.activation, self.dropout = activation, dropout
+        self.inner = projection(d_model, inner, bias)
+        self.gate = projection(d_model, inner, bias) if activation == "swiglu" else None
+        self.outer = projection(inner, d_model, bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """States [B, T, D] to states [B, T, D]."""
+        inner_BTF = self.inner(x_BTD)
+        if self.gate is not None:
+            inner_BTF = functional.silu(self.gate(x_BTD)) * inner_BTF
+        elif self.activation == "gelu":
+            inner_BTF = functional.gelu(inner_BTF)
+        else:
+            inner_BTF = functional.relu(inner_BTF)
+        if self.dropout:
+            inner_BTF = functional.dropout(inner_BTF, self.dropout, self.training)
+        outer_BTD: Tensor = self.outer(inner_BTF)
+        return outer_BTD
+
+
+class Residual(nn.Module):
+    """The residual connection and norm around a sublayer: `x = residual.leave(x, sublayer(residual.enter(x)))`.
+
+    Pre-norm is x + f(norm(x)) (Xiong et al. 2020), post-norm is norm(x + f(x)) (Vaswani et al. 2017, section 3.1).
+
+    Args:
+        norm: the norm.
+        dropout: probability to drop a feature of the sublayer's output.
+        pre: where the norm stands.
+    """
+
+    def __init__(self, norm: nn.Module, dropout: float, pre: bool) -> None:
+        super().__init__()
+        self.norm, self.dropout, self.pre = norm, dropout, pre
+
+    def enter(self, x_BTD: Tensor) -> Tensor:
+        """What the sublayer reads."""
+        return self.norm(x_BTD) if self.pre else x_BTD
+
+    def leave(self, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
+        """The sublayer's output, joined with its input."""
+        sum_BTD = x_BTD + functional.dropout(y_BTD, self.dropout, self.training)
+        return sum_BTD if self.pre else self.norm(sum_BTD)
+
+
+class Embedding(nn.Module):
+    """Ids to vectors: looked up, scaled, the position added, normed, dropped (Vaswani et al. 2017, section 3.4).
+
+    Args:
+        weight: the table [V, D]; shared where embeddings are tied.
+        positions: added to the vectors, or `None`.
+        scale: factor on the vectors; sqrt(D) in the paper.
+        norm: applied after adding positions (BART), or `None`.
+        dropout: probability to drop a feature.
+    """
+
+    def __init__(
+        self, weight: nn.Parameter, positions: nn.Module | None, scale: float, norm: nn.Module | None, dropout: float
+    ) -> None:
+        super().__init__()
+        self.weight, self.positions, self.scale, self.norm, self.dropout = weight, positions, scale, norm, dropout
+
+    def forward(self, ids_BT: Tensor, position_BT: Tensor) -> Tensor:
+        """Vectors [B, T, D] of ids [B, T] at positions [B or 1, T]."""
+        x_BTD = functional.embedding(ids_BT, self.weight)
+        if self.scale != 1.0:
+            x_BTD = x_BTD * self.scale
+        if self.positions is not None:
+            x_BTD = x_BTD + self.positions(position_BT)
+        if self.norm is not None:
+            x_BTD = self.norm(x_BTD)
+        return functional.dropout(x_BTD, self.dropout, self.training)
+
+
+def embedding_weight(size: int, d_model: int) -> nn.Parameter:
+    """A table [V, D] of normal numbers with variance 1/D, so that scaled vectors and tied logits have variance 1."""
+    return nn.Parameter(torch.randn(size, d_model) * d_model**-0.5)

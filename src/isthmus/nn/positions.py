@@ -1,0 +1,89 @@
+"""Where a state stands: added to embeddings (sinusoidal, learned) or rotated into queries and keys (rotary).
+
+B batch, T position, D model, H heads, K key size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def sinusoid_table(positions: int, size: int) -> Tensor:
+    """PE[p, i] = sin(p / 10000^(2i/D)) in the first half, cos in the second [positions, size] (Vaswani et al. 2017, section 3.5).
+
+    The paper interleaves sine and cosine; the halves are a fixed permutation of the same numbers (as in Marian and fairseq).
+    """
+    half = size // 2
+    frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000.0) / half))
+    angle = torch.arange(positions, dtype=torch.float64)[:, None] * frequency
+    table = torch.zeros(positions, size, dtype=torch.float32)
+    table[:, :half], table[:, half : 2 * half] = angle.sin().float(), angle.cos().float()
+    return table
+
+
+class Sinusoidal(nn.Module):
+    """Fixed sine and cosine waves, one vector a position (Vaswani et al. 2017, section 3.5).
+
+    Args:
+        positions: how many positions there are.
+        size: size of a vector.
+        offset: the table row of position 0.
+    """
+
+    def __init__(self, positions: int, size: int, offset: int = 0) -> None:
+        super().__init__()
+        self.offset = offset
+        self.table: Tensor
+        self.register_buffer("table", sinusoid_table(positions + offset, size), persistent=False)
+
+    def forward(self, position_BT: Tensor) -> Tensor:
+        """Vectors [B, T, D] of the positions."""
+        return self.table[position_BT + self.offset]
+
+
+class Learned(nn.Module):
+    """A trained vector a position (Gehring et al. 2017, section 3.1).
+
+    Args:
+        positions: how many positions there are.
+        size: size of a vector.
+        offset: the table row of position 0 (BART has 2).
+    """
+
+    def __init__(self, positions: int, size: int, offset: int = 0) -> None:
+        super().__init__()
+        self.offset = offset
+        self.weight = nn.Parameter(torch.randn(positions + offset, size) * size**-0.5)
+
+    def forward(self, position_BT: Tensor) -> Tensor:
+        """Vectors [B, T, D] of the positions."""
+        return nn.functional.embedding(position_BT + self.offset, self.weight)
+
+
+class Rotary(nn.Module):
+    """Rotates pairs of query and key features by an angle that grows with the position (Su et al. 2021, section 3.2).
+
+    Args:
+        positions: how many positions there are.
+        head_size: size K of a head; even.
+        base: the slowest wave has the length 2π·base.
+    """
+
+    def __init__(self, positions: int, head_size: int, base: float = 10000.0) -> None:
+        super().__init__()
+        half = head_size // 2
+        frequency = base ** (-torch.arange(half, dtype=torch.float64) / half)
+        angle = torch.arange(positions, dtype=torch.float64)[:, None] * frequency
+        self.cosine: Tensor
+        self.sine: Tensor
+        self.register_buffer("cosine", angle.cos().float(), persistent=False)
+        self.register_buffer("sine", angle.sin().float(), persistent=False)
+
+    def forward(self, x_BHTK: Tensor, position_BT: Tensor) -> Tensor:
+        """Rotated queries or keys; q·k then depends on the difference of their positions only."""
+        cosine, sine = self.cosine[position_BT][:, None], self.sine[position_BT][:, None]
+        first, second = x_BHTK.chunk(2, dim=-1)
+        return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x_BHTK.dtype)
