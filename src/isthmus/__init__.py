@@ -13,18 +13,53 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from isthmus.core.errors import IsthmusError
     from isthmus.core.padded import Padded
+    from isthmus.model.build import ModelConfig, build
+    from isthmus.model.connections.connection import Connection, Link, Reading
+    from isthmus.model.decoders.decoder import Decoded, Decoder
+    from isthmus.model.encoder_decoder import EncoderDecoder
+    from isthmus.model.encoders.encoder import Encoder
+    from isthmus.model.heads.head import Head
+    from isthmus.model.memory import Memory
+    from isthmus.model.state import DecoderState
+    from isthmus.model.transformer import Transformer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Connection",
+    "Decoded",
+    "Decoder",
+    "DecoderState",
+    "Encoder",
+    "EncoderDecoder",
+    "Head",
     "IsthmusError",
+    "Link",
+    "Memory",
+    "ModelConfig",
     "Padded",
+    "Reading",
+    "Transformer",
+    "build",
 ]
 
 _MODULE_OF: Final = MappingProxyType(
     {
+        "Connection": "isthmus.model.connections.connection",
+        "Decoded": "isthmus.model.decoders.decoder",
+        "Decoder": "isthmus.model.decoders.decoder",
+        "DecoderState": "isthmus.model.state",
+        "Encoder": "isthmus.model.encoders.encoder",
+        "EncoderDecoder": "isthmus.model.encoder_decoder",
+        "Head": "isthmus.model.heads.head",
         "IsthmusError": "isthmus.core.errors",
+        "Link": "isthmus.model.connections.connection",
+        "Memory": "isthmus.model.memory",
+        "ModelConfig": "isthmus.model.build",
         "Padded": "isthmus.core.padded",
+        "Reading": "isthmus.model.connections.connection",
+        "Transformer": "isthmus.model.transformer",
+        "build": "isthmus.model.build",
     }
 )
 
