@@ -1,0 +1,1 @@
+"""Text to pieces to ids and back, sentences, and metrics over strings; nothing here imports torch."""
