@@ -62,7 +62,7 @@ def run(document: Path, slow: bool) -> int:
 
 def complaints(text: str, known: Mapping[str, set[str]]) -> list[str]:
     """Calls of `isthmus` in the shell blocks of a text whose command or options are not known."""
-    found = []
+    found: list[str] = []
     for block in blocks(text):
         if block.language in SHELLS and not block.marker.startswith("skip"):
             for line in block.text.replace("\\\n", " ").splitlines():
