@@ -1,0 +1,50 @@
+"""The interface between a model that runs somewhere and the search that uses it.
+
+An ensemble, a model in another format or a table in a test is one more engine; the search knows none of them.
+B rows, T positions, S source, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from isthmus.core.padded import Padded
+
+
+class EngineState(Protocol):
+    """Everything that an engine remembers about the rows being decoded; `step` and `select` consume it."""
+
+    def select(self, rows: Tensor) -> EngineState:
+        """The state of the given rows (int64 indices), in that order, repeated or left out as named."""
+
+
+class Engine(Protocol):
+    """Something that gives the log-probabilities of the next piece."""
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """The ids that every output begins with; they are fed first and never reported."""
+
+    @property
+    def device(self) -> str:
+        """Where the tensors live, as torch names it."""
+
+    def start(self, source: Padded) -> EngineState:
+        """Read the sources and get ready to decode: one row a source."""
+
+    def step(
+        self, tokens_BT: Tensor, state: EngineState, weights: bool = False
+    ) -> tuple[Tensor, EngineState, Tensor | None]:
+        """Feed one position or a block of them and say what may come next.
+
+        Args:
+            tokens_BT: int64, the next ids of each row.
+            state: consumed by the call.
+            weights: also say where the decoder looked.
+
+        Returns:
+            log-probabilities of the next piece [B, V] in float32; the state; with `weights`, the attention over the
+            source [B, S] (mean over heads, last layer) from the last position fed, else None.
+        """

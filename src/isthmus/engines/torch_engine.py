@@ -1,0 +1,67 @@
+"""Runs a model in PyTorch.
+
+B rows, T positions, S source, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from isthmus.core.errors import StateError
+from isthmus.core.padded import Padded
+from isthmus.core.runtime import Runtime
+from isthmus.engines.engine import Engine, EngineState
+from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.model.state import DecoderState
+
+
+@final
+class TorchEngine(Engine):
+    """An `EncoderDecoder` as an engine: no gradients, no dropout, the precision of a runtime.
+
+    Args:
+        model: moved to the runtime's device and put in evaluation mode.
+        start_ids: what every output begins with.
+        runtime: where and how to compute.
+    """
+
+    def __init__(self, model: EncoderDecoder, start_ids: tuple[int, ...], runtime: Runtime | None = None) -> None:
+        self.runtime = Runtime() if runtime is None else runtime
+        self.model = model.to(self.runtime.device).eval()
+        self._start_ids = start_ids
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        """The ids that every output begins with."""
+        return self._start_ids
+
+    @property
+    def device(self) -> str:
+        """Where the tensors live."""
+        return self.runtime.device
+
+    def start(self, source: Padded) -> DecoderState:
+        """Encode the sources: one row a source."""
+        with torch.inference_mode(), self.runtime.autocast():
+            return self.model.start(self.model.encode(source.to(self.runtime.device)))
+
+    def step(
+        self, tokens_BT: Tensor, state: EngineState, weights: bool = False
+    ) -> tuple[Tensor, DecoderState, Tensor | None]:
+        """Log-probabilities of the next piece [B, V], the state, and with `weights` the attention [B, S].
+
+        Raises:
+            StateError: the state is another engine's, or was consumed before.
+        """
+        if not isinstance(state, DecoderState):
+            raise StateError(
+                "an engine goes on from its own states", expected="a DecoderState", got=type(state).__name__
+            )
+        with torch.inference_mode(), self.runtime.autocast():
+            decoded, state = self.model.step(tokens_BT, state, weights=weights)
+            log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
+        weights_BHTS = decoded.readings[-1].weights_BHTS if weights and decoded.readings else None
+        return log_probs_BV, state, None if weights_BHTS is None else weights_BHTS[:, :, -1].float().mean(dim=1)

@@ -1,0 +1,1 @@
+"""From a model to text: choosing, searching, and the translator that users meet."""

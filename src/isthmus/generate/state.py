@@ -1,0 +1,220 @@
+"""A moment of a search, and what a search returns: frozen records.
+
+N live sentences, K live beams of each, B = N x K rows of the engine, T pieces produced so far, S source, P forced pieces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from isthmus.engines.engine import EngineState
+
+StopReason = Literal["end", "max_length", "dead_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One output.
+
+    Attributes:
+        ids: the produced pieces, without start and end.
+        token_scores: the model's log-probability of each piece, and of the end where the output ended by itself.
+        score: their sum: what scoring the output again gives.
+        normalised: what the search ranked by: its score over length ** length_penalty, where the length counts the end.
+        stop: `end`: the model ended it; `max_length`: it was still going when it reached the limit; `dead_end`: the
+            rules left nothing that could follow.
+        attention_TS: where the decoder looked for each piece (and for the end), if asked for; rows sum to 1.
+    """
+
+    ids: tuple[int, ...]
+    token_scores: tuple[float, ...]
+    score: float
+    normalised: float
+    stop: StopReason
+    attention_TS: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What differs from one live sentence to the next.
+
+    Attributes:
+        index_N: the place in `SearchState.finished` that belongs to the sentence.
+        max_length_N: the most pieces to produce, without start and end.
+        min_length_N: the end is ruled out before so many pieces.
+        seed_N: the request's seed (see `noise.request_seed`).
+        sample_N: which of the request's samples this is.
+        prefix_NP: pieces that an output must begin with, -1 where it is free.
+    """
+
+    index_N: Tensor
+    max_length_N: Tensor
+    min_length_N: Tensor
+    seed_N: Tensor
+    sample_N: Tensor
+    prefix_NP: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        max_length: Sequence[int],
+        *,
+        min_length: int = 0,
+        seeds: Sequence[int] | None = None,
+        samples: int = 1,
+        prefixes: Sequence[Sequence[int]] | None = None,
+    ) -> Requests:
+        """The requests of a batch, each repeated once a sample; the samples of a sentence stand together."""
+        count = len(max_length)
+        rows = torch.arange(count).repeat_interleave(samples)
+        prefixes = prefixes or [()] * count
+        width = max((len(prefix) for prefix in prefixes), default=0)
+        padded = [[*prefix, *[-1] * (width - len(prefix))] for prefix in prefixes]
+        return cls(
+            index_N=torch.arange(count * samples),
+            max_length_N=torch.tensor(max_length, dtype=torch.int64)[rows],
+            min_length_N=torch.full((count * samples,), min_length, dtype=torch.int64),
+            seed_N=torch.tensor(seeds or [0] * count, dtype=torch.int64)[rows],
+            sample_N=torch.arange(samples).repeat(count),
+            prefix_NP=torch.tensor(padded, dtype=torch.int64).reshape(count, width)[rows],
+        )
+
+    def select(self, sentences: Tensor) -> Requests:
+        """The requests of the given live sentences."""
+        return Requests(
+            self.index_N[sentences],
+            self.max_length_N[sentences],
+            self.min_length_N[sentences],
+            self.seed_N[sentences],
+            self.sample_N[sentences],
+            self.prefix_NP[sentences],
+        )
+
+    def to(self, device: torch.device | str) -> Requests:
+        """The same requests on a device."""
+        return Requests(
+            self.index_N.to(device),
+            self.max_length_N.to(device),
+            self.min_length_N.to(device),
+            self.seed_N.to(device),
+            self.sample_N.to(device),
+            self.prefix_NP.to(device),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Beams:
+    """Outputs in the making, best first in each sentence.
+
+    Produced pieces stand at the right end of the axis T, so that sentences that have produced differently many can stand
+    in one state: the last `SearchState.length_N` of them count.
+
+    Attributes:
+        ids_NKT: the pieces.
+        log_prob_NKT: the model's log-probability of each.
+        score_NK: what the search ranks by, before length normalisation; -inf leads nowhere.
+        parent_NK: which beam of the state before each continues (sentences are matched by `Requests.index_N`).
+        attention_NKTS: where the decoder looked for each piece, if the engine says so.
+    """
+
+    ids_NKT: Tensor
+    log_prob_NKT: Tensor
+    score_NK: Tensor
+    parent_NK: Tensor
+    attention_NKTS: Tensor | None = None
+
+    def extend(
+        self, parent_NC: Tensor, token_NC: Tensor, score_NC: Tensor, log_probs_NKV: Tensor, attention_NKS: Tensor | None
+    ) -> Beams:
+        """C continuations of each sentence: beam `parent` with the piece `token` behind it."""
+        row_N1 = torch.arange(parent_NC.shape[0], device=parent_NC.device).unsqueeze(1)
+        log_prob_NC = log_probs_NKV[row_N1, parent_NC, token_NC]
+        past_NCTS = None if self.attention_NKTS is None else self.attention_NKTS[row_N1, parent_NC]
+        now_NCTS = None if attention_NKS is None else attention_NKS[row_N1, parent_NC].unsqueeze(2)
+        return Beams(
+            torch.cat([self.ids_NKT[row_N1, parent_NC], token_NC.unsqueeze(2)], dim=2),
+            torch.cat([self.log_prob_NKT[row_N1, parent_NC], log_prob_NC.unsqueeze(2)], dim=2),
+            score_NC,
+            parent_NC,
+            now_NCTS if past_NCTS is None or now_NCTS is None else torch.cat([past_NCTS, now_NCTS], dim=2),
+        )
+
+    def select(self, sentences: Tensor, beams_NK: Tensor) -> Beams:
+        """The given beams of the given sentences, in that order."""
+        row_N1 = sentences.unsqueeze(1)
+        return Beams(
+            self.ids_NKT[row_N1, beams_NK],
+            self.log_prob_NKT[row_N1, beams_NK],
+            self.score_NK[row_N1, beams_NK],
+            self.parent_NK[row_N1, beams_NK],
+            None if self.attention_NKTS is None else self.attention_NKTS[row_N1, beams_NK],
+        )
+
+    def hypothesis(self, place: tuple[int, int], length: int, normalised: float, stop: StopReason) -> Hypothesis:
+        """One of the beams as a finished output; `length` counts the end where it stopped by `end`."""
+        first = self.ids_NKT.shape[2] - length
+        ids = self.ids_NKT[place][first:].tolist()
+        token_scores = tuple(self.log_prob_NKT[place][first:].tolist())
+        return Hypothesis(
+            ids=tuple(ids[:-1] if stop == "end" else ids),
+            token_scores=token_scores,
+            score=math.fsum(token_scores),
+            normalised=normalised,
+            stop=stop,
+            attention_TS=None if self.attention_NKTS is None else self.attention_NKTS[place][first:].clone(),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SearchState:
+    """A moment of the search: what is alive, and what has finished.
+
+    Attributes:
+        cache: how the engine left the rows; consumed when the search goes on.
+        feed_BT: what the engine is fed next.
+        requests: the live sentences.
+        length_N: how many pieces each of them has produced.
+        beams: their live beams.
+        finished: the finished hypotheses of every sentence of the batch, best first; those that ended come before those
+            that did not.
+        bar_N: the normalised score that a new hypothesis must beat; -inf while fewer have ended than there are beams.
+    """
+
+    cache: EngineState
+    feed_BT: Tensor
+    requests: Requests
+    length_N: Tensor
+    beams: Beams
+    finished: tuple[tuple[Hypothesis, ...], ...]
+    bar_N: Tensor
+
+    @property
+    def live(self) -> int:
+        """How many sentences are still being searched."""
+        return self.length_N.shape[0]
+
+    @classmethod
+    def begin(cls, cache: EngineState, start_ids: Sequence[int], requests: Requests) -> SearchState:
+        """The state before the first step: one row a sentence, nothing produced."""
+        device = requests.index_N.device
+        count = requests.index_N.shape[0]
+        return cls(
+            cache=cache,
+            feed_BT=torch.tensor([list(start_ids)], dtype=torch.int64, device=device).expand(count, -1),
+            requests=requests,
+            length_N=torch.zeros(count, dtype=torch.int64, device=device),
+            beams=Beams(
+                torch.zeros((count, 1, 0), dtype=torch.int64, device=device),
+                torch.zeros((count, 1, 0), device=device),
+                torch.zeros((count, 1), device=device),
+                torch.zeros((count, 1), dtype=torch.int64, device=device),
+            ),
+            finished=((),) * count,
+            bar_N=torch.full((count,), float("-inf"), device=device),
+        )
