@@ -1,0 +1,1 @@
+"""From corpora to examples to batches, and the doctor who looks at them first."""
