@@ -51,7 +51,7 @@ def corpus(noise: float, seed: int, empty: bool = False) -> tuple[list[str], lis
 
 
 def streams(references: list[list[str]]) -> list[list[str | None]]:
-    """As sacreBLEU takes references: the first of every sentence, the second of every sentence, ..., None where there is none."""
+    """As sacreBLEU takes references: the first of every sentence, then the second, ..., None where there is none."""
     most = max(map(len, references))
     return [[known[at] if at < len(known) else None for known in references] for at in range(most)]
 
@@ -88,7 +88,8 @@ def test_the_interval_is_as_wide_as_sacrebleus(name: str) -> None:
 def paired(test: str, a: list[str], b: list[str], references: list[list[str]]) -> dict[str, tuple[Result, Result]]:
     """SacreBLEU's results for both systems, by metric."""
     scorers = {name: oracle(name) for name in ("bleu", "chrf", "ter")}
-    _, found = PairedTest([("a", a), ("b", b)], scorers, streams(references), test_type=test)()  # type: ignore[arg-type]
+    systems = [("a", a), ("b", b)]
+    _, found = PairedTest(systems, scorers, streams(references), test_type=test)()  # type: ignore[arg-type]
     results: dict[str, tuple[Result, Result]] = {}
     for name, key in (("bleu", "BLEU"), ("chrf", "chrF2"), ("ter", "TER")):
         first, second = found[key]

@@ -1,4 +1,4 @@
-"""Honest numbers: scores with intervals and recipes, and whether a difference between two systems is more than chance."""
+"""Honest numbers: scores with intervals and recipes, and whether two systems differ by more than chance."""
 
 from isthmus.evaluate.comparison import ComparisonReport, Differing, compare
 from isthmus.evaluate.report import Provenance, Report, Score, evaluate

@@ -10,10 +10,10 @@ from typing import Any
 from isthmus.core.errors import InputError
 from isthmus.core.files import write_json
 from isthmus.evaluate.layout import aligned
-from isthmus.evaluate.report import FORMAT, count
+from isthmus.evaluate.report import FORMAT, count, named
 from isthmus.evaluate.resample import SAMPLES, SEED
 from isthmus.evaluate.significance import Comparison, Interval, paired_bootstrap
-from isthmus.text.metrics import Metric, Table, check, metric
+from isthmus.text.metrics import Metric, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,6 @@ def compare(
     Raises:
         InputError: counts that differ, an empty corpus, a sentence without a reference, no metric or an unknown one.
     """
-    check(hypotheses_a, references)
-    check(hypotheses_b, references)
     if len(sources) != len(references):
         raise InputError(
             "every source needs its references",
@@ -110,11 +108,7 @@ def compare(
             got=f"{len(sources):,} sources",
             fix="give the sources that the hypotheses were made from",
         )
-    if not metrics:
-        raise InputError(
-            "a comparison needs a metric", expected="at least one metric", got="none", fix="for example chrf"
-        )
-    measures = [metric(name) for name in metrics]
+    measures = named(metrics)
     tables = [
         (measure.corpus(hypotheses_a, references), measure.corpus(hypotheses_b, references)) for measure in measures
     ]

@@ -7,10 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from isthmus.core.errors import InputError
 from isthmus.core.files import write_json
 from isthmus.evaluate.layout import aligned
 from isthmus.evaluate.resample import SAMPLES, SEED, interval_of, resampled_sums, scores_of
-from isthmus.text.metrics import Metric, check, metric
+from isthmus.text.metrics import Metric, metric
 
 FORMAT = 1
 
@@ -117,12 +118,22 @@ def evaluate(
         seed: of the resampling.
 
     Raises:
-        InputError: an empty corpus, counts that differ, a sentence without a reference, an unknown metric.
+        InputError: an empty corpus, counts that differ, a sentence without a reference, no metric or an unknown one.
     """
-    check(hypotheses, references)
-    measures = [metric(name) for name in metrics]
+    measures = named(metrics)
     scores = tuple(_score(measure, hypotheses, references, samples, seed) for measure in measures)
     return Report(scores, provenance or Provenance(), count(hypotheses, references))
+
+
+def named(names: Sequence[str]) -> list[Metric]:
+    """The metrics of these names.
+
+    Raises:
+        InputError: there is no name, or an unknown one.
+    """
+    if not names:
+        raise InputError("an evaluation needs a metric", expected="at least one", got="none", fix="for example chrf")
+    return [metric(name) for name in names]
 
 
 def _score(

@@ -18,8 +18,9 @@ SEED = 12345
 def resampled_sums(table_NK: Table, samples: int = SAMPLES, seed: int = SEED) -> Table:
     """The summed statistics of resamples: N sentences drawn with replacement, `samples` times; [R, K].
 
-    The draws are those of `numpy.random.default_rng(seed).choice(N, size=(R, N))`, as in sacreBLEU, one resample at a time, so
-    that memory stays small. How often each sentence was drawn, times the table, is the sum: one small matrix product.
+    The draws are those of `numpy.random.default_rng(seed).choice(N, size=(R, N))`, as in sacreBLEU, one resample at a
+    time, so that memory stays small. How often each sentence was drawn, times the table, is the sum: one small matrix
+    product.
 
     Raises:
         InputError: `samples` is below 1.

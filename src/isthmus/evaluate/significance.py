@@ -14,7 +14,7 @@ from isthmus.evaluate.resample import SAMPLES, SEED, interval_of, resampled_sums
 from isthmus.text.metrics import Metric, Table
 
 SHUFFLES = 10_000
-_BLOCK = 256  # shuffles at a time, so that memory stays small
+_BLOCK = 64  # shuffles at a time, so that memory stays small; a multiple of 32 draws the same bits as all at once
 _EQUAL = 1e-9  # scores that lie closer differ by rounding only
 
 
@@ -68,9 +68,10 @@ def paired_bootstrap(
 ) -> Comparison:
     """Compare two systems on resamples of the sentences, the same for both (Koehn, 2004).
 
-    The p-value is the chance of so large a difference if there were none: the share of resamples whose absolute difference
-    lies above the mean of these by at least the difference that was observed, with one added to both counts. It is what
-    sacreBLEU computes, but for equality, which counts here, so that a system compared with itself has p = 1.
+    The p-value is the chance of so large a difference if there were none: the share of resamples whose absolute
+    difference lies above the mean of these by at least the difference that was observed, with one added to both
+    counts. It is what sacreBLEU computes, but for equality, which counts here, so that a system compared with itself
+    has p = 1.
 
     Args:
         statistics_a: of the first system, [N, K], from `metric.corpus`.
@@ -111,9 +112,9 @@ def approximate_randomization(
 ) -> float:
     """The p-value of swapping the two systems' outputs at random, sentence by sentence (Riezler and Maxwell, 2005).
 
-    If the systems were alike, exchanging their outputs of any sentences would not matter: p is the share of exchanges after
-    which the absolute difference is at least as large as the observed one, with one added to both counts. (sacreBLEU counts
-    only larger ones, which on few sentences, where many exchanges are equal, finds too much.)
+    If the systems were alike, exchanging their outputs of any sentences would not matter: p is the share of exchanges
+    after which the absolute difference is at least as large as the observed one, with one added to both counts.
+    (sacreBLEU counts only larger ones, which on few sentences, where many exchanges are equal, finds too much.)
 
     Raises:
         InputError: the tables differ in shape, or are empty.
@@ -121,11 +122,12 @@ def approximate_randomization(
     _paired(statistics_a, statistics_b)
     total_a, total_b = statistics_a.sum(axis=0), statistics_b.sum(axis=0)
     observed = abs(metric.score(total_b) - metric.score(total_a))
-    swap_RN = np.random.default_rng(seed).integers(2, size=(shuffles, len(statistics_a)), dtype=bool)
+    generator = np.random.default_rng(seed)
     change_NK = statistics_a - statistics_b
     as_large = 0
     for start in range(0, shuffles, _BLOCK):
-        change_RK = swap_RN[start : start + _BLOCK] @ change_NK
+        size = (min(_BLOCK, shuffles - start), len(change_NK))
+        change_RK = generator.integers(2, size=size, dtype=bool) @ change_NK
         differences = scores_of(metric, total_b + change_RK) - scores_of(metric, total_a - change_RK)
         as_large += int((np.abs(differences) >= observed - _EQUAL).sum())
     return _p_value(as_large, shuffles)

@@ -14,7 +14,7 @@ from isthmus.evaluate.layout import aligned
 from isthmus.evaluate.resample import interval_of, resampled_sums
 from isthmus.text.metrics import metric
 
-HYPOTHESES = ["the cat sat on the mat", "a dog", "", "birds fly over the house", "no"]
+HYPOTHESES = ["the cat sat on the mat", "a dog", " ", "birds fly over the house", "no"]
 REFERENCES = [["the cat sat on a mat"], ["the dog", "a dog"], ["nothing"], ["birds fly over the big house"], ["no"]]
 
 
@@ -100,6 +100,7 @@ def test_columns_line_up() -> None:
         ([], [], ["wer"], "empty corpus"),
         (["a"], [["a"], ["b"]], ["wer"], "2 hypotheses"),
         (["a"], [["a"]], ["wr"], "did you mean `wer`"),
+        (["a"], [["a"]], [], "needs a metric"),
     ],
 )
 def test_bad_input_is_one_clear_error(

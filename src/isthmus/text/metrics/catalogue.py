@@ -20,10 +20,10 @@ NAMES = (
 def metric(name: str) -> Metric:
     """The metric of a name.
 
-    `bleu` (sacreBLEU's 13a tokens), `bleu-tokenized` (text that is tokenised already), `bleu-zh` (Chinese), `bleu-char`
-    (characters), `chrf`, `ter`; `exact` (outputs equal to a reference), `word-error` (those equal to none: the word error rate
-    of grapheme-to-phoneme), `per` (symbol error rate: phonemes between spaces), `wer` (the same, over words), `cer` (characters);
-    `rouge1`, `rouge2`, `rougeL` (F1).
+    `bleu` (sacreBLEU's 13a tokens), `bleu-tokenized` (text that is tokenised already), `bleu-zh` (Chinese),
+    `bleu-char` (characters), `chrf`, `ter`; `exact` (outputs equal to a reference), `word-error` (those equal to
+    none: the word error rate of grapheme-to-phoneme), `per` (symbol error rate: phonemes between spaces), `wer` (the
+    same, over words), `cer` (characters); `rouge1`, `rouge2`, `rougeL` (F1).
 
     Raises:
         InputError: there is none of this name; the error names the nearest.

@@ -5,11 +5,11 @@ the ends). An error rate is
 
     100 x (all edits) / (all reference symbols),
 
-edits being insertions, deletions and substitutions (Levenshtein, 1966). Where a sentence has several references, the one
-with the lowest rate of its own counts, in both sums; between equal rates the one with fewer edits. So another reference
-never makes a *sentence* worse. (A corpus is a ratio of sums, in which a nearer but shorter reference weighs less; no choice
-that counts the reference's own length avoids that.) A rate can exceed 100. Where there is nothing to divide by, an empty
-reference, the edits are divided by one.
+edits being insertions, deletions and substitutions (Levenshtein, 1966). Where a sentence has several references, the
+one with the lowest rate of its own counts, in both sums; between equal rates the one with fewer edits, then the
+longer one. So another reference never makes a *sentence* worse. (A corpus is a ratio of sums, in which a nearer but
+shorter reference weighs less; no choice that counts the reference's own length avoids that.) A rate can exceed 100.
+Where there is nothing to divide by, an empty reference, the edits are divided by one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class ErrorRate(Metric):
     """Edits per hundred symbols of the nearest reference; a row is (edits, symbols in the reference).
 
     Attributes:
-        symbols: `words`: what whitespace separates (words, or the phonemes of a pronunciation); `characters`: code points,
-            a space between words being one.
+        symbols: `words`: what whitespace separates (words, or the phonemes of a pronunciation); `characters`: code
+            points, a space between words being one.
     """
 
     symbols: Literal["words", "characters"]
@@ -57,10 +57,10 @@ class ErrorRate(Metric):
         return words if self.symbols == "words" else " ".join(words)
 
 
-def _rate(option: tuple[int, int]) -> tuple[float, int]:
-    """What makes a reference the nearest: its error rate, then its edits."""
+def _rate(option: tuple[int, int]) -> tuple[float, int, int]:
+    """What makes a reference the nearest: its rate, its edits, and (an empty one against one symbol) its length."""
     edits, length = option
-    return edits / max(length, 1), edits
+    return edits / max(length, 1), edits, -length
 
 
 @final

@@ -1,7 +1,8 @@
 """What a metric is: a row of numbers a sentence, and a score of the sum of rows.
 
-Every metric here is a function of sums: BLEU of summed n-gram counts, an error rate of summed edits and lengths, ROUGE of
-a summed F1 and a count. So whoever resamples sentences (for intervals and significance) needs to count only once.
+Every metric here is a function of sums: BLEU of summed n-gram counts, an error rate of summed edits and lengths,
+ROUGE of a summed F1 and a count. So whoever resamples sentences (for intervals and significance) needs to count only
+once.
 
 N sentences, K statistics a sentence.
 """
@@ -49,7 +50,7 @@ class Metric(ABC):
         """The recipe of the number: `key:value` pairs joined by `|`, the count of references among them."""
 
     def sentence_score(self, row: Row) -> float:
-        """The score of one sentence alone, for ranking sentences; the same as `score` unless a metric says otherwise."""
+        """The score of one sentence alone, for ranking sentences: `score`, unless a metric says otherwise."""
         return self.score(row)
 
     def corpus(self, hypotheses: Sequence[str], references: Sequence[Sequence[str]]) -> Table:

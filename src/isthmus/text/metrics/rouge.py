@@ -1,10 +1,10 @@
 """ROUGE: how much of a reference summary a hypothesis says again (Lin, 2004).
 
 The mean over sentences of an F1, best of several references each. Words are lower-cased runs of letters, digits and
-combining marks, without stemming. On ASCII text this is what the rouge-score package (and through it the field) does. That
-package drops every other letter, so that a text in another script scores 0 and an accented word falls apart. Here letters
-of every script count, and in scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each character is a word.
-A text without any word scores 0, as there.
+combining marks, without stemming. On ASCII text this is what the rouge-score package (and through it the field) does.
+That package drops every other letter, so that a text in another script scores 0 and an accented word falls apart.
+Here letters of every script count, and in scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) each
+character is a word. A text without any word scores 0, as there.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """BLEU, chrF and TER: sacreBLEU's own counts, formulas and signatures.
 
-Two hooks of sacreBLEU's metrics are used that its own significance tests use as well: `_extract_corpus_statistics` (the
-counts of sentences) and `_compute_score_from_stats` (a score from summed counts). A reference test pins both: our corpus
-score must equal sacreBLEU's to the last bit.
+Two hooks of sacreBLEU's metrics are used that its own significance tests use as well: `_extract_corpus_statistics`
+(the counts of sentences) and `_compute_score_from_stats` (a score from summed counts). A reference test pins both:
+our corpus score must equal sacreBLEU's to the last bit.
 
 BLEU: Papineni et al., 2002. chrF: Popović, 2015. TER: Snover et al., 2006. sacreBLEU: Post, 2018.
 """
@@ -28,7 +28,7 @@ class SacreMetric(Metric):
 
     Attributes:
         scorer: sacreBLEU's metric.
-        sentence_scorer: the same, set up for sentences alone: BLEU then stops at the longest n-gram that the sentence has.
+        sentence_scorer: the same for sentences alone: BLEU then stops at the longest n-gram that the sentence has.
     """
 
     scorer: Scorer
