@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.nn.cache import KeyValueCache
+from isthmus.nn.dropout import dropout as drop
 from isthmus.nn.masks import causal_TT, past_BTS
 from isthmus.nn.positions import Rotary
 
@@ -75,7 +76,7 @@ def attend(
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, torch.finfo(scores_BHTS.dtype).min)
     weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32)
-    dropped_BHTS = functional.dropout(weights_BHTS, dropout) if dropout else weights_BHTS
+    dropped_BHTS = drop(weights_BHTS, dropout, True)
     context_BHTK = torch.matmul(dropped_BHTS.to(value_BGSK.dtype).view(B, G, (H // G) * T, S), value_BGSK).view(
         B, H, T, K
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.nn.attention import projection
+from isthmus.nn.dropout import dropout
 
 NormKind = Literal["layer", "rms"]
 Activation = Literal["relu", "gelu", "swiglu"]
@@ -49,9 +50,7 @@ class FeedForward(nn.Module):
             inner_BTF = functional.gelu(inner_BTF)
         else:
             inner_BTF = functional.relu(inner_BTF)
-        if self.dropout:
-            inner_BTF = functional.dropout(inner_BTF, self.dropout, self.training)
-        outer_BTD: Tensor = self.outer(inner_BTF)
+        outer_BTD: Tensor = self.outer(dropout(inner_BTF, self.dropout, self.training))
         return outer_BTD
 
 
@@ -76,7 +75,7 @@ class Residual(nn.Module):
 
     def leave(self, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
         """The sublayer's output, joined with its input."""
-        sum_BTD = x_BTD + functional.dropout(y_BTD, self.dropout, self.training)
+        sum_BTD = x_BTD + dropout(y_BTD, self.dropout, self.training)
         return sum_BTD if self.pre else self.norm(sum_BTD)
 
 
@@ -106,7 +105,7 @@ class Embedding(nn.Module):
             x_BTD = x_BTD + self.positions(position_BT)
         if self.norm is not None:
             x_BTD = self.norm(x_BTD)
-        return functional.dropout(x_BTD, self.dropout, self.training)
+        return dropout(x_BTD, self.dropout, self.training)
 
 
 def embedding_weight(size: int, d_model: int) -> nn.Parameter:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CHUNK = 2048
+CHUNK = 512
 
 
 def cross_entropy(
@@ -86,12 +86,13 @@ class _Fused(torch.autograd.Function):
                 if bias_V is not None:
                     logits_CV += bias_V
                 target_C1 = target_N[part, None]
-                lse_C = torch.logsumexp(logits_CV, dim=-1)
-                picked_C = logits_CV.gather(1, target_C1)[:, 0]
-                loss_C = lse_C - (1 - smoothing) * picked_C
+                logits_CV -= logits_CV.amax(dim=-1, keepdim=True)
+                loss_C = logits_CV.gather(1, target_C1)[:, 0] * (smoothing - 1)
                 if smoothing:
                     loss_C -= smoothing * logits_CV.mean(dim=-1)
-                grad_CV = logits_CV.sub_(lse_C[:, None]).exp_()
+                sum_C = logits_CV.exp_().sum(dim=-1)
+                loss_C += sum_C.log()
+                grad_CV = logits_CV.div_(sum_C[:, None])
                 if smoothing:
                     grad_CV -= smoothing / size
                 grad_CV.scatter_add_(1, target_C1, grad_CV.new_full(target_C1.shape, smoothing - 1))
