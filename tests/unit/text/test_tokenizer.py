@@ -65,7 +65,7 @@ def test_the_choice_is_fair() -> None:
 
 def test_the_layer_imports_no_torch_and_no_library_it_may_not_need() -> None:
     code = (
-        "import sys, isthmus.text.tokenizer, isthmus.text.vocabulary\n"
+        "import sys, isthmus.text.tokenizer, isthmus.text.vocabulary, isthmus.text.sentences\n"
         "sys.exit(any(name in sys.modules for name in ('torch', 'numpy', 'sentencepiece')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
