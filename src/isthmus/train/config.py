@@ -1,0 +1,62 @@
+"""The configuration of training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from isthmus.core.config import Config
+from isthmus.train.average import AverageConfig, NoAverage
+from isthmus.train.optimiser import Adam, OptimiserConfig
+from isthmus.train.schedule import InverseSquareRoot, ScheduleConfig
+
+
+class SelectionConfig(Config):
+    """Which validation is the best.
+
+    Attributes:
+        metric: the name of a score that a validator gives.
+        direction: whether the `lower` or the `higher` score is the better one.
+    """
+
+    metric: str = "loss"
+    direction: Literal["lower", "higher"] = "lower"
+
+
+class TrainingConfig(Config):
+    """Configuration of training: everything but the model and the data.
+
+    Attributes:
+        steps: updates of the weights; the schedule ends there.
+        accumulate: batches an update.
+        seed: of dropout; with the seed of the data it fixes the run.
+        label_smoothing: ε of the cross-entropy.
+        clip_norm: longest gradient (of the mean loss a token); longer ones are shortened (Pascanu et al. 2013). `None` clips nothing.
+        optimiser: how gradients become updates.
+        schedule: the learning rate along the way.
+        average: which average of the weights is validated and kept.
+        validate_every: updates between validations; the last update is always validated.
+        log_every: updates between lines in the log.
+        checkpoint_every: updates between checkpoints; by default after each validation. The best and the last update always have one.
+        keep_checkpoints: how many of the last checkpoints are kept, beside the best.
+        patience: stop after so many validations in a row without a better one; `None` never does.
+        select: which validation is the best.
+        precision: of the matrix products; `auto` measures what this machine is fastest in.
+    """
+
+    steps: PositiveInt
+    accumulate: PositiveInt = 1
+    seed: NonNegativeInt = 1
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    clip_norm: PositiveFloat | None = 1.0
+    optimiser: OptimiserConfig = Adam()
+    schedule: ScheduleConfig = InverseSquareRoot()
+    average: AverageConfig = NoAverage()
+    validate_every: PositiveInt = 1000
+    log_every: PositiveInt = 50
+    checkpoint_every: PositiveInt | None = None
+    keep_checkpoints: PositiveInt = 2
+    patience: PositiveInt | None = None
+    select: SelectionConfig = SelectionConfig()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"

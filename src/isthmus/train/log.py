@@ -1,0 +1,107 @@
+"""The log of a run: what is the same in every run of the same recipe, and apart from it what the clock said.
+
+`metrics.jsonl` has one JSON object a line, of the events `stepped` and `validated`; a resumed run leaves the same bytes
+there as an uninterrupted one.
+`timing.jsonl` has seconds and tokens a second, and the start of each process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from isthmus.core.files import write_bytes
+from isthmus.train.events import Stepped, Validated
+
+METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
+
+
+class RunLog:
+    """Appends to the log of a run, from a step on; a context manager that closes the files.
+
+    Args:
+        folder: where the two files are.
+        step: the step of the checkpoint that the run goes on from; lines of later steps are cut off.
+        clock: seconds since any moment.
+    """
+
+    def __init__(self, folder: Path, step: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _cut(folder / METRICS, step)
+        self._metrics: TextIO = (folder / METRICS).open("a", encoding="utf-8")
+        self._timing: TextIO = (folder / TIMING).open("a", encoding="utf-8")
+        self._clock, self._start = clock, clock()
+        self._last, self._tokens = self._start, 0
+        _line(self._timing, {"event": "started", "step": step})
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._metrics.close()
+        self._timing.close()
+
+    def stepped(self, event: Stepped, write: bool) -> None:
+        """Count an update; write a line of it and one of the speed since the last line."""
+        self._tokens += event.target_tokens
+        if write:
+            _line(self._metrics, {"event": "stepped", **asdict(event)})
+            self._time("stepped", event.step, {"target_tokens_per_second": self._tokens})
+
+    def validated(self, event: Validated) -> None:
+        """Write a validation, and how long it took."""
+        _line(self._metrics, {"event": "validated", **asdict(event)})
+        self._time("validated", event.step, {})
+
+    def sync(self) -> None:
+        """Put the lines on the disk, so that a checkpoint never knows more than the log."""
+        self._metrics.flush()
+        os.fsync(self._metrics.fileno())
+
+    def _time(self, name: str, step: int, per_second: Mapping[str, float]) -> None:
+        now = self._clock()
+        passed = max(now - self._last, 1e-9)
+        rates = {key: round(value / passed, 1) for key, value in per_second.items()}
+        _line(
+            self._timing,
+            {"event": name, "step": step, "seconds": round(now - self._start, 3), "took": round(passed, 3), **rates},
+        )
+        self._last, self._tokens = now, 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def json_line(values: Mapping[str, Any]) -> str:
+    """One line of JSON; numbers that are not finite become null."""
+    return json.dumps(_plain(values), ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _line(file: TextIO, values: Mapping[str, Any]) -> None:
+    file.write(json_line(values))
+    file.flush()
+
+
+def _cut(path: Path, step: int) -> None:
+    """Cut a log after the last line of a step; a line torn by a crash is the end too."""
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    kept = 0
+    for line in data.splitlines(keepends=True):
+        if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+            break
+        kept += len(line)
+    if kept < len(data):
+        write_bytes(path, data[:kept])

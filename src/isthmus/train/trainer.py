@@ -1,0 +1,198 @@
+"""Training, from top to bottom: read batches, add up gradients, step, validate, save, and tell of it.
+
+`train` is a generator of events. Nothing in it looks at the clock; everything that the next update depends on is in the model, the
+optimiser, the average and one `TrainingState`, so that a run that was killed and resumed is the run that was not, bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from isthmus.core.errors import CheckpointError, TrainingError
+from isthmus.core.runtime import Runtime, seed_step
+from isthmus.data.batches import Batch
+from isthmus.data.prefetch import prefetch
+from isthmus.train.checkpoint import Checkpoint, Checkpoints, load_model, model_tensors, refuse_changes
+from isthmus.train.events import Event, Saved, Started, Stepped, Stopped
+from isthmus.train.feed import BatchSource, on_device, stream
+from isthmus.train.job import Job, Parts, parts_of
+from isthmus.train.judge import validate
+from isthmus.train.log import RunLog
+from isthmus.train.schedule import factor
+from isthmus.train.state import Position, TrainingState, stop_reason
+
+BAD_IN_A_ROW = 10
+
+
+Feed = Iterator[tuple[Position, Batch]]
+
+
+def never() -> bool:
+    """Nobody interrupts."""
+    return False
+
+
+def train(job: Job, interrupted: Callable[[], bool] = never) -> Generator[Event, None, None]:
+    """Train a model, or go on training it, telling each event as it happens.
+
+    Args:
+        job: what to train on what.
+        interrupted: asked between steps; `True` stops after a checkpoint. See `interruptible`.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or belongs to another run.
+        ConfigError: the metric that selects is none of the validators'.
+        TrainingError: ten updates in a row were not finite, or a checkpoint could not be written.
+    """
+    parts = parts_of(job)
+    state = _restore(job, parts)
+    saved_at, config = state.step, job.config
+    numbers = sum(parameter.numel() for parameter in parts.parameters.values())
+    with _feed(job.batches, state.position) as feed, RunLog(job.place.folder, state.step) as log:
+        yield Started(state.step, config.steps, numbers, job.runtime.choices())
+        while (reason := stop_reason(state, config, interrupted())) is None:
+            state, stepped = update(job, parts, state, feed)
+            log.stepped(stepped, write=state.step % config.log_every == 0 or state.step == config.steps)
+            yield stepped
+            _check_finite(state)
+            best_before = state.best
+            if _due(state.step, config.validate_every, config.steps):
+                state = yield from validate(job, parts, state, log)
+            if (
+                _due(state.step, config.checkpoint_every or config.validate_every, config.steps)
+                or state.best != best_before
+            ):
+                yield _save(parts, job, state, log)
+                saved_at = state.step
+        if saved_at != state.step:
+            yield _save(parts, job, state, log)
+        yield Stopped(state.step, reason)
+
+
+def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[TrainingState, Stepped]:
+    """Make one update: the gradient of the mean loss over all tokens of `accumulate` batches.
+
+    Sums are accumulated and divided once by the whole count, so that n small batches are one large batch. The three numbers that
+    decide (loss, count, norm) are fetched from the device together.
+    """
+    config, step = job.config, state.step + 1
+    position, source_tokens, target_tokens = state.position, 0, 0
+    with job.runtime.fast():
+        sums = torch.zeros(2, device=job.runtime.device)
+        for micro in range(config.accumulate):
+            position, batch = next(feed)
+            source_tokens += int(batch.source.lengths_B.sum())
+            target_tokens += int(batch.target.lengths_B.sum())
+            seed_step(config.seed, position.epoch, step, micro)
+            sums += _gradients(job, batch)
+        gradients = [parameter.grad for parameter in parts.parameters.values() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        loss, count, length = torch.stack([*sums, norm]).tolist()
+        loss, length = (loss / count, length / count) if count else (math.nan, math.nan)
+        skipped = not (math.isfinite(loss) and math.isfinite(length))
+        rate = 0.0
+        if not skipped:
+            _scale(gradients, length, count, config.clip_norm)
+            rate = parts.optimiser.step(step, factor(config.schedule, step, config.steps))
+            parts.average.after_step(parts.parameters)
+        parts.optimiser.clear()
+    state = replace(
+        state,
+        step=step,
+        position=position,
+        source_tokens=state.source_tokens + source_tokens,
+        target_tokens=state.target_tokens + target_tokens,
+        skipped=state.skipped + skipped,
+        skipped_in_a_row=state.skipped_in_a_row + 1 if skipped else 0,
+    )
+    return state, Stepped(step, position.epoch, loss, source_tokens, target_tokens, rate, length, skipped)
+
+
+def _gradients(job: Job, batch: Batch) -> Tensor:
+    """Add the gradient of one batch's summed loss to the parameters; return (sum, count) [2]."""
+    with job.runtime.autocast():
+        total, count = job.objective(job.model, on_device(batch, job.runtime.device))
+    torch.autograd.backward(total)
+    return torch.stack([total.detach().float(), count.float()])
+
+
+def _scale(gradients: list[Tensor], length: float, count: float, clip_norm: float | None) -> None:
+    """From gradients of the sum to those of the mean, clipped, in one pass."""
+    clip = 1.0 if clip_norm is None else min(1.0, clip_norm / (length + 1e-6))
+    torch._foreach_mul_(gradients, clip / count)
+
+
+def resumed_runtime(folder: Path) -> Runtime | None:
+    """How the newest checkpoint of a run was computed, or `None` if there is none: what a job that resumes it must be given.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged.
+    """
+    checkpoint = Checkpoints(folder / "checkpoints").latest()
+    if checkpoint is None:
+        return None
+    prefix = "runtime."
+    return Runtime.of(
+        {name.removeprefix(prefix): value for name, value in checkpoint.identity.items() if name.startswith(prefix)}
+    )
+
+
+def _restore(job: Job, parts: Parts) -> TrainingState:
+    """Put the newest checkpoint into the parts, if there is one, and return its state."""
+    checkpoint, place = parts.checkpoints.latest(), job.place
+    if checkpoint is None:
+        return TrainingState()
+    where = parts.checkpoints.folder
+    if not place.resume:
+        raise CheckpointError(
+            "this folder has a run already",
+            expected="an empty folder",
+            got="checkpoints",
+            where=str(where),
+            fix="resume it, or name another folder",
+        )
+    refuse_changes(checkpoint.identity, parts.identity, place.allow_changed, where)
+    load_model(job.model, checkpoint.model)
+    parts.optimiser.load(checkpoint.optimiser)
+    if checkpoint.identity["train.average.kind"] == job.config.average.kind:
+        parts.average.load(checkpoint.average)
+    return checkpoint.state
+
+
+def _save(parts: Parts, job: Job, state: TrainingState, log: RunLog) -> Saved:
+    log.sync()
+    tensors = model_tensors(job.model), parts.optimiser.tensors(), parts.average.tensors()
+    return Saved(state.step, parts.checkpoints.save(Checkpoint(state, parts.identity, *tensors)))
+
+
+def _due(step: int, every: int, steps: int) -> bool:
+    return step % every == 0 or step == steps
+
+
+def _check_finite(state: TrainingState) -> None:
+    if state.skipped_in_a_row >= BAD_IN_A_ROW:
+        raise TrainingError(
+            f"{BAD_IN_A_ROW} updates in a row had a loss or gradient that was not finite",
+            expected="finite numbers",
+            got=f"{state.skipped} of {state.step} updates skipped",
+            where=f"step {state.step}",
+            fix="lower the learning rate, lengthen the warm-up, clip gradients, or use precision float32",
+        )
+
+
+@contextmanager
+def _feed(source: BatchSource, position: Position) -> Iterator[Feed]:
+    """Batches prepared ahead on a thread, which is stopped afterwards."""
+    feed = prefetch(stream(source, position))
+    try:
+        yield feed
+    finally:
+        if isinstance(feed, Generator):
+            feed.close()

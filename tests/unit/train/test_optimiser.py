@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from isthmus.core.errors import CheckpointError
+from isthmus.model.transformer import Transformer
+from isthmus.train.optimiser import Adam, AdamW, Optimiser
+from tests.unit.train.toy import toy_model
+
+
+def give_gradients(model: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+def test_adam_is_the_equation_of_the_paper() -> None:
+    model = nn.Linear(3, 5)
+    before = model.weight.detach().double()
+    optimiser = Optimiser(Adam(learning_rate=0.1), model)
+    first, second = torch.zeros(5, 3).double(), torch.zeros(5, 3).double()
+    for step in range(1, 4):
+        give_gradients(model, step)
+        assert model.weight.grad is not None
+        gradient = model.weight.grad.double()
+        assert optimiser.step(step, 0.5) == pytest.approx(0.05)
+        first, second = 0.9 * first + 0.1 * gradient, 0.98 * second + 0.02 * gradient**2
+        before -= 0.05 * (first / (1 - 0.9**step)) / ((second / (1 - 0.98**step)).sqrt() + 1e-9)
+    torch.testing.assert_close(model.weight.detach().double(), before, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_weight_decay_leaves_norms_biases_and_embeddings_alone(decay_all: bool) -> None:
+    model = Transformer((11, 13), d_model=8, n_layers=1, n_heads=2, dropout=0.0)
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    optimiser = Optimiser(AdamW(learning_rate=0.1, weight_decay=0.5, decay_all=decay_all), model)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step(1, 1.0)
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    matrices = {name for name in before if before[name].dim() > 1 and "embedding" not in name and "head" not in name}
+    assert matrices
+    assert moved == ({name for name in before if before[name].any()} if decay_all else matrices)
+
+
+@pytest.mark.parametrize("config", [Adam(), AdamW()])
+def test_state_saved_and_loaded_goes_on_to_the_bit(config: Adam | AdamW) -> None:
+    ours, theirs = toy_model(), toy_model()
+    first, second = Optimiser(config, ours), Optimiser(config, theirs)
+    for step in range(1, 4):
+        give_gradients(ours, step)
+        first.step(step, 1.0)
+    theirs.load_state_dict(ours.state_dict())
+    second.load(first.tensors())
+    for model, optimiser in ((ours, first), (theirs, second)):
+        give_gradients(model, 7)
+        optimiser.step(4, 1.0)
+    for name, parameter in ours.named_parameters():
+        assert torch.equal(parameter, dict(theirs.named_parameters())[name])
+    assert sorted(first.tensors()) == sorted(second.tensors())
+    assert all(torch.equal(first.tensors()[name], value) for name, value in second.tensors().items())
+
+
+def test_loaded_state_shares_no_memory_with_what_was_given() -> None:
+    model = toy_model()
+    optimiser = Optimiser(Adam(), model)
+    give_gradients(model, 1)
+    optimiser.step(1, 1.0)
+    given = {name: tensor.clone() for name, tensor in optimiser.tensors().items()}
+    kept = {name: tensor.clone() for name, tensor in given.items()}
+    optimiser.load(given)
+    optimiser.step(2, 1.0)
+    assert all(torch.equal(given[name], kept[name]) for name in given)
+
+
+def test_a_name_that_is_no_parameter_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.weight"):
+        Optimiser(Adam(), nn.Linear(2, 3)).load({"exp_avg/nowhere.weight": torch.zeros(3, 2)})
+
+
+def test_moments_of_rare_words_never_become_denormal() -> None:
+    table = nn.Embedding(5, 3)
+    optimiser = Optimiser(Adam(), table)
+    give_gradients(table, 1)
+    optimiser.step(1, 1.0)
+    table.weight.grad = torch.zeros(5, 3)
+    smallest = torch.finfo(torch.float32).tiny
+    for step in range(2, 1300):
+        optimiser.step(step, 1.0)
+        moments = optimiser.tensors()["exp_avg/weight"]
+        assert bool(((moments == 0) | (moments.abs() >= smallest)).all())
+    assert not moments.any()
