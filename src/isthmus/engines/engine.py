@@ -6,6 +6,7 @@ B rows, T positions, S source, V vocabulary.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from torch import Tensor
@@ -30,6 +31,9 @@ class Engine(Protocol):
     @property
     def device(self) -> str:
         """Where the tensors live, as torch names it."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """The settings (threads, precision) that hold while the engine works; restored afterwards."""
 
     def start(self, source: Padded) -> EngineState:
         """Read the sources and get ready to decode: one row a source."""

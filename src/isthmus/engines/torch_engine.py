@@ -5,6 +5,7 @@ B rows, T positions, S source, V vocabulary.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import final
 
 import torch
@@ -42,6 +43,10 @@ class TorchEngine(Engine):
     def device(self) -> str:
         """Where the tensors live."""
         return self.runtime.device
+
+    def running(self) -> AbstractContextManager[None]:
+        """The runtime's threads and precision of products."""
+        return self.runtime.fast()
 
     def start(self, source: Padded) -> DecoderState:
         """Encode the sources: one row a source."""

@@ -1,0 +1,140 @@
+"""From ids to hypotheses: many sources searched in batches of similar length, and given back in order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from isthmus.core.errors import InputError
+from isthmus.core.padded import Padded
+from isthmus.engines.engine import Engine
+from isthmus.generate.batches import batches
+from isthmus.generate.noise import request_seed
+from isthmus.generate.options import GenerationOptions
+from isthmus.generate.rules import rules_of
+from isthmus.generate.search import run
+from isthmus.generate.state import Hypothesis, Requests, SearchState
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One source to generate from.
+
+    Attributes:
+        source: its ids, with the end.
+        prefix: ids that the output must begin with.
+    """
+
+    source: tuple[int, ...]
+    prefix: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for a job.
+
+    Attributes:
+        hypotheses: best first; samples in the order of their drawing.
+        seconds: how long the batch took that the job was part of.
+    """
+
+    hypotheses: tuple[Hypothesis, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a search must know of the target side.
+
+    Attributes:
+        end: the id that ends an output.
+        never: ids that are not to be produced.
+        positions: the most ids that start and output together may have; None if there is no limit.
+    """
+
+    end: int
+    never: Collection[int]
+    positions: int | None = None
+
+
+def search_jobs(engine: Engine, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
+    """Search all jobs; the result of each is the same in whatever company.
+
+    Raises:
+        InputError: the maximum length is more than the model can produce.
+    """
+    limits = [length_limit(job, len(engine.start_ids), target.positions, options) for job in jobs]
+    samples = options.num_return_sequences if options.do_sample else 1
+    found: dict[int, Found] = {}
+    for places in batches([len(job.source) for job in jobs], max(1, options.batch // samples)):
+        began = time.perf_counter()
+        with engine.running():
+            several = _search(engine, [jobs[i] for i in places], [limits[i] for i in places], target, options)
+        spent = time.perf_counter() - began
+        found.update({place: Found(one, spent) for place, one in zip(places, several, strict=True)})
+    return [found[place] for place in range(len(jobs))]
+
+
+def length_limit(job: Job, start: int, positions: int | None, options: GenerationOptions) -> int:
+    """The most pieces to produce: as asked for, or 2 x source + 10 as far as the model has positions.
+
+    Args:
+        job: its source counts without the end, its prefix on top.
+        start: how many ids an output begins with.
+        positions: the most ids that start and output together may have.
+        options: what was asked for.
+
+    Raises:
+        InputError: more was asked for than the model has positions.
+    """
+    room = None if positions is None else positions - start
+    if options.limit is None:
+        wanted = max(2 * (len(job.source) - 1) + 10 + len(job.prefix), options.min_length)
+        return wanted if room is None else min(wanted, room)
+    if room is not None and options.limit > room:
+        raise InputError(
+            "the maximum length is more than the model can produce",
+            expected=f"at most {room}",
+            got=str(options.limit),
+            where="max_length",
+            fix=f"set it to {room} or less, or divide the input",
+        )
+    return options.limit
+
+
+@torch.inference_mode()
+def _search(
+    engine: Engine, jobs: Sequence[Job], limits: Sequence[int], target: Target, options: GenerationOptions
+) -> list[tuple[Hypothesis, ...]]:
+    """Search one batch."""
+    samples = options.num_return_sequences if options.do_sample else 1
+    seed = 0 if options.seed is None else options.seed
+    requests = Requests.of(
+        limits,
+        min_length=options.min_length,
+        seeds=[request_seed(seed, job.source) for job in jobs],
+        samples=samples,
+        prefixes=[job.prefix for job in jobs],
+    ).to(engine.device)
+    cache = engine.start(Padded.of([job.source for job in jobs]))
+    if samples > 1:
+        cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(samples))
+    rules = rules_of(options, target.end, target.never, engine.device)
+    step = partial(engine.step, weights=options.attention)
+    finished = run(step, SearchState.begin(cache, engine.start_ids, requests), rules)
+    of_job = [finished[first : first + samples] for first in range(0, len(finished), samples)]
+    return [
+        tuple(_trimmed(one, len(job.source)) for several in group for one in several)[: options.num_return_sequences]
+        for job, group in zip(jobs, of_job, strict=True)
+    ]
+
+
+def _trimmed(hypothesis: Hypothesis, length: int) -> Hypothesis:
+    """The hypothesis with its attention over real source positions only."""
+    if hypothesis.attention_TS is None:
+        return hypothesis
+    return replace(hypothesis, attention_TS=hypothesis.attention_TS[:, :length])
