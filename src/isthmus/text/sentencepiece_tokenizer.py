@@ -63,7 +63,6 @@ class SentencePieceTokenizer(Tokenizer):
             raise InputError(
                 "not a SentencePiece model", expected="the bytes of a .model file", got=str(error)
             ) from None
-        self._silent = self._vocabulary.control - {UNK} | {EOS}
         self._user_ids = frozenset(map(self._vocabulary.id, config.user_pieces))
         self._private = frozenset(char for piece in self._vocabulary.pieces for char in piece if ord(char) >= 0xF0000)
 
@@ -119,7 +118,7 @@ class SentencePieceTokenizer(Tokenizer):
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids; bytes that are not UTF-8 become U+FFFD."""
         try:
-            text: str = self._processor.decode([id for id in ids if id not in self._silent])
+            text: str = self._processor.decode(list(ids))
         except IndexError:
             wrong = next(id for id in ids if not 0 <= id < self._vocabulary.size)
             raise InputError("no such id", expected=f"0 to {self._vocabulary.size - 1}", got=str(wrong)) from None
