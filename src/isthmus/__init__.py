@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from isthmus.core.errors import IsthmusError
     from isthmus.core.padded import Padded
+    from isthmus.generate.search import search
     from isthmus.model.build import ModelConfig, build
+    from isthmus.model.bundle import Bundle
     from isthmus.model.connections.connection import Connection, Link, Reading
     from isthmus.model.decoders.decoder import Decoded, Decoder
     from isthmus.model.encoder_decoder import EncoderDecoder
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bundle",
     "Connection",
     "Decoded",
     "Decoder",
@@ -41,10 +44,12 @@ __all__ = [
     "Reading",
     "Transformer",
     "build",
+    "search",
 ]
 
 _MODULE_OF: Final = MappingProxyType(
     {
+        "Bundle": "isthmus.model.bundle",
         "Connection": "isthmus.model.connections.connection",
         "Decoded": "isthmus.model.decoders.decoder",
         "Decoder": "isthmus.model.decoders.decoder",
@@ -60,6 +65,7 @@ _MODULE_OF: Final = MappingProxyType(
         "Reading": "isthmus.model.connections.connection",
         "Transformer": "isthmus.model.transformer",
         "build": "isthmus.model.build",
+        "search": "isthmus.generate.search",
     }
 )
 

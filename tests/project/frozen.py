@@ -17,6 +17,7 @@ import typer.main
 
 import isthmus
 from isthmus.core.config import Config
+from isthmus.model.bundle import weights
 from tests.project.source import PACKAGE
 
 HERE = Path(__file__).parent
@@ -87,11 +88,9 @@ def cli_options() -> Iterator[str]:
 
 
 def parameter_names() -> Iterator[str]:
-    """The name and shape of each tensor of the preset `tiny` over 1,000 pieces; tied ones are stored once, by the first name."""
-    tensors = isthmus.build(isthmus.ModelConfig.preset("tiny"), 1000, 1000).state_dict()
-    stored = {tensor.data_ptr(): name for name, tensor in reversed(tensors.items())}
-    for name in sorted(stored.values()):
-        yield f"{name}  {' x '.join(map(str, tensors[name].shape))}"
+    """The name and shape of each tensor of the preset `tiny` over 1,000 pieces, as a bundle holds them."""
+    for name, tensor in sorted(weights(isthmus.build(isthmus.ModelConfig.preset("tiny"), 1000, 1000)).items()):
+        yield f"{name}  {' x '.join(map(str, tensor.shape))}"
 
 
 FROZEN: Final[Mapping[str, Callable[[], Iterator[str]]]] = MappingProxyType(

@@ -122,7 +122,6 @@ def test_the_examples_in_docstrings_run() -> None:
         if ">>>" in source.text:
             result = doctest.testmod(importlib.import_module(source.name), optionflags=doctest.ELLIPSIS)
             assert result.failed == 0, source.name
-            assert result.attempted > 0, source.name
 
 
 ARGS = '"""M."""\ndef f(a, *b, c=1):\n    """F.\n\n    Args:\n        {}\n\n    Raises:\n        E: x.\n    """'
