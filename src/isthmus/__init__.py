@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from isthmus.core.errors import IsthmusError
     from isthmus.core.padded import Padded
+    from isthmus.generate.load import load
     from isthmus.generate.search import search
+    from isthmus.generate.translator import Translator
     from isthmus.model.build import ModelConfig, build
     from isthmus.model.bundle import Bundle
     from isthmus.model.connections.connection import Connection, Link, Reading
@@ -43,7 +45,9 @@ __all__ = [
     "Padded",
     "Reading",
     "Transformer",
+    "Translator",
     "build",
+    "load",
     "search",
 ]
 
@@ -64,7 +68,9 @@ _MODULE_OF: Final = MappingProxyType(
         "Padded": "isthmus.core.padded",
         "Reading": "isthmus.model.connections.connection",
         "Transformer": "isthmus.model.transformer",
+        "Translator": "isthmus.generate.translator",
         "build": "isthmus.model.build",
+        "load": "isthmus.generate.load",
         "search": "isthmus.generate.search",
     }
 )

@@ -127,7 +127,7 @@ def test_every_foreign_module_is_a_declared_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(item for name in extras if name != "dev" for item in extras[name])]
-    declared = {re.split(r"[^\w.-]", item)[0].lower() for item in wanted}
+    declared = {re.split(r"[^\w.-]", item)[0].lower().replace("-", "_") for item in wanted}
     foreign = {name.split(".")[0] for source in package_sources() for name, _ in imports(source)}
     foreign -= {*sys.stdlib_module_names, "isthmus", "<dynamic>"}
     assert foreign <= declared
