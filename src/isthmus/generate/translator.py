@@ -122,8 +122,7 @@ class Translator:
             "split_sentences": split_sentences,
         }
         given = {name: value for name, value in keywords.items() if value is not None}
-        base = GenerationOptions() if options is None else options
-        answers = self.answers([texts] if isinstance(texts, str) else texts, base.updated(given, "generate"))
+        answers = self.answers([texts] if isinstance(texts, str) else texts, self._resolved(options).updated(given))
         said = [f"input {number}: {said}" for number, one in enumerate(answers, 1) for said in one.warnings]
         if said:
             more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
