@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -76,5 +76,5 @@ def _field_names(kind: type[Config]) -> set[str]:
             found.update(item.model_fields)
             todo.extend(field.annotation for field in item.model_fields.values())
         else:
-            todo.extend(getattr(item, "__args__", ()))
+            todo.extend(get_args(item))
     return found

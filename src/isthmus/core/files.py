@@ -93,10 +93,18 @@ def existing_file(path: Path, what: str) -> Path:
         InputError: it is missing, or a folder.
     """
     if path.is_dir():
-        raise InputError(f"{what} must be a file", expected="a file", got="a folder", where=str(path), fix="name a file inside it")
+        raise InputError(
+            f"{what} must be a file", expected="a file", got="a folder", where=str(path), fix="name a file inside it"
+        )
     if not path.exists():
         near = f"the folder {path.parent} {'exists' if path.parent.is_dir() else 'does not exist either'}"
-        raise InputError(f"{what} does not exist", expected="a file", got="nothing there", where=str(path), fix=f"check the path; {near}")
+        raise InputError(
+            f"{what} does not exist",
+            expected="a file",
+            got="nothing there",
+            where=str(path),
+            fix=f"check the path; {near}",
+        )
     return path
 
 

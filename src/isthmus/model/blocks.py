@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
 from torch import nn
 
 from isthmus.core.config import Config
-from isthmus.core.errors import ConfigError
+from isthmus.core.errors import ConfigError, InputError
 from isthmus.nn.attention import HeadSizes, SelfAttention
 from isthmus.nn.blocks import Activation, FeedForward, NormKind, Residual, build_norm
 from isthmus.nn.positions import Learned, Rotary, Sinusoidal
@@ -34,19 +36,19 @@ class LayerConfig(Config):
         activation_dropout: probability to drop a feature in the middle of the feed-forward layer.
     """
 
-    heads: int = 8
-    key_value_heads: int | None = None
-    head_size: int | None = None
+    heads: int = Field(default=8, ge=1)
+    key_value_heads: int | None = Field(default=None, ge=1)
+    head_size: int | None = Field(default=None, ge=1)
     attention_scale: float | None = None
-    feed_forward: int = 2048
+    feed_forward: int = Field(default=2048, ge=1)
     activation: Activation = "relu"
     norm: NormKind = "layer"
-    norm_eps: float = 1e-5
+    norm_eps: float = Field(default=1e-5, gt=0)
     norm_first: bool = True
     bias: bool = True
-    dropout: float = 0.1
-    attention_dropout: float = 0.0
-    activation_dropout: float = 0.0
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    attention_dropout: float = Field(default=0.0, ge=0, lt=1)
+    activation_dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class PositionConfig(Config):
@@ -54,15 +56,20 @@ class PositionConfig(Config):
 
     Attributes:
         kind: how a position reaches the model.
-        maximum: how many positions there are; longer inputs are an error.
+        maximum: how many positions there are; longer inputs are an error (with `none` any length goes).
         offset: the table row of position 0.
         base: of the rotary waves.
     """
 
     kind: PositionKind = "sinusoidal"
-    maximum: int = 1024
-    offset: int = 0
-    base: float = 10000.0
+    maximum: int = Field(default=1024, ge=1)
+    offset: int = Field(default=0, ge=0)
+    base: float = Field(default=10000.0, gt=1)
+
+    @property
+    def limit(self) -> int | None:
+        """The longest sequence, or `None` if any length goes."""
+        return None if self.kind == "none" else self.maximum
 
 
 def build_added_positions(config: PositionConfig, d_model: int) -> nn.Module | None:
@@ -76,39 +83,77 @@ def build_self_attention(config: LayerConfig, positions: PositionConfig, d_model
     """Self-attention of a layer.
 
     Raises:
-        ConfigError: heads do not divide as they must.
+        ConfigError: heads do not divide as they must, or rotary positions meet an odd head size.
     """
-    sizes = head_sizes(config, d_model)
+    shape = HeadShape(config.heads, config.key_value_heads, config.head_size)
+    sizes = head_sizes(shape, d_model, config.attention_scale, config.bias, "model, layer")
+    if positions.kind == "rotary" and sizes.head_size % 2:
+        raise ConfigError(
+            "rotary positions turn pairs of features",
+            expected="an even head size",
+            got=f"head_size = {sizes.head_size}",
+            where="model, layer",
+            fix="change heads or head_size, or take other positions",
+        )
     rotary = Rotary(positions.maximum, sizes.head_size, positions.base) if positions.kind == "rotary" else None
     return SelfAttention(sizes, config.attention_dropout, rotary)
 
 
-def head_sizes(config: LayerConfig, d_model: int) -> HeadSizes:
-    """The sizes of a layer's heads.
+@dataclass(frozen=True, slots=True)
+class HeadShape:
+    """Heads as a configuration gives them.
+
+    Attributes:
+        heads: query heads.
+        key_value_heads: key/value heads; `None` is `heads`.
+        head_size: size of a head; `None` is d_model / heads.
+    """
+
+    heads: int
+    key_value_heads: int | None
+    head_size: int | None
+
+
+def head_sizes(shape: HeadShape, d_model: int, scale: float | None, bias: bool, where: str) -> HeadSizes:
+    """The sizes of multi-head attention, checked.
 
     Raises:
         ConfigError: heads do not divide as they must.
     """
-    groups = config.key_value_heads or config.heads
-    if config.head_size is None and d_model % config.heads:
+    groups = shape.key_value_heads or shape.heads
+    if shape.head_size is None and d_model % shape.heads:
         raise ConfigError(
             "heads must divide d_model, or head_size be set",
             expected=f"a divisor of {d_model}",
-            got=f"heads = {config.heads}",
-            where="model",
+            got=f"heads = {shape.heads}",
+            where=where,
             fix="change heads, or set head_size",
         )
-    if config.heads % groups:
+    if shape.heads % groups:
         raise ConfigError(
             "key_value_heads must divide heads",
-            expected=f"a divisor of {config.heads}",
+            expected=f"a divisor of {shape.heads}",
             got=f"key_value_heads = {groups}",
-            where="model",
+            where=where,
             fix="change key_value_heads",
         )
-    return HeadSizes(
-        d_model, config.heads, groups, config.head_size or d_model // config.heads, config.attention_scale, config.bias
-    )
+    return HeadSizes(d_model, shape.heads, groups, shape.head_size or d_model // shape.heads, scale, bias)
+
+
+def check_length(length: int, limit: int | None, what: str) -> None:
+    """Refuse a sequence that is longer than there are positions.
+
+    Raises:
+        InputError: it is longer.
+    """
+    if limit is not None and length > limit:
+        raise InputError(
+            f"{what} is longer than the model has positions",
+            expected=f"at most {limit} pieces",
+            got=f"{length} pieces",
+            where=what,
+            fix="divide it, or train a model with a larger embedding.positions.maximum",
+        )
 
 
 def build_feed_forward(config: LayerConfig, d_model: int) -> FeedForward:

@@ -48,7 +48,7 @@ class EmbeddingConfig(Config):
     scale: float | None = None
     norm: bool = False
     positions: PositionConfig = PositionConfig()
-    dropout: float = 0.1
+    dropout: float = Field(default=0.1, ge=0, lt=1)
 
 
 class ModelConfig(Config):
@@ -63,7 +63,7 @@ class ModelConfig(Config):
         head: features to log-probabilities.
     """
 
-    d_model: int = 512
+    d_model: int = Field(default=512, ge=1)
     embedding: EmbeddingConfig = EmbeddingConfig()
     encoder: EncoderConfig = TransformerEncoderConfig()
     connection: ConnectionConfig = MultiHeadAttentionConfig()
@@ -86,9 +86,18 @@ class ModelConfig(Config):
         Raises:
             ConfigError: an unknown preset or field, or a wrong value.
         """
-        values = dict(table)
-        name = values.pop("preset", None)
-        return parse(cls, _overlaid(preset_table(str(name)), values) if name else values, where)
+        return parse(cls, resolved_table(table), where)
+
+
+def resolved_table(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a model without its `preset`: the preset's fields, with the table's own laid over them.
+
+    Raises:
+        ConfigError: there is no such preset.
+    """
+    values = dict(table)
+    name = values.pop("preset", None)
+    return values if name is None else _overlaid(preset_table(str(name)), values)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,11 @@ class Ticket:
         Raises:
             StateError: it was consumed before.
         """
+        self.check()
+        self._spent = True
+
+    def check(self) -> None:
+        """Raise a StateError if the state was consumed."""
         if self._spent:
             raise StateError(
                 "a decoding state is consumed by `step`, `select` and `join`",
@@ -39,7 +44,6 @@ class Ticket:
                 got="one that was consumed before",
                 fix="keep the returned state, or take `state.fork()` first to go two ways",
             )
-        self._spent = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class DecoderState:
         remember: whether later steps will need this one; training reads one whole block and remembers nothing.
         used: an upper bound of the positions written so far, in any row.
         rows_per_source: k if row i reads source i // k, else 0.
+        ticket: spent when the state is consumed.
     """
 
     position_B: Tensor
@@ -69,24 +74,34 @@ class DecoderState:
         """The given rows (int64 indices), in that order and as often as named; consumes this state.
 
         The past is reordered; links stay one a source, and those that no row reads any more are dropped.
+
+        Raises:
+            StateError: this state was consumed before.
         """
         self.ticket.spend()
+        position_B = self.position_B[rows]
         source_of_row_B = self.source_of_row_B[rows]
         kept_N, source_of_row_B = torch.unique(source_of_row_B, return_inverse=True)
-        sources = self.links[0].rows if self.links else int(self.source_of_row_B.max()) + 1
-        links = self.links if kept_N.shape[0] == sources else tuple(link.select(kept_N) for link in self.links)
+        links = (
+            self.links if kept_N.shape[0] == self.links[0].rows else tuple(link.select(kept_N) for link in self.links)
+        )
         return DecoderState(
-            self.position_B[rows],
+            position_B,
             tuple(part.select(rows) for part in self.past),
             links,
             source_of_row_B,
             self.remember,
-            self.used,
+            int(position_B.max()) if rows.shape[0] else 0,
             _rows_per_source(source_of_row_B, kept_N.shape[0]),
         )
 
     def fork(self) -> DecoderState:
-        """A copy with a past of its own, so that one can go on from the same point twice."""
+        """A copy with a past of its own, so that one can go on from the same point twice.
+
+        Raises:
+            StateError: this state was consumed before.
+        """
+        self.ticket.check()
         return DecoderState(
             self.position_B,
             tuple(part.fork() for part in self.past),
@@ -99,7 +114,11 @@ class DecoderState:
 
     @staticmethod
     def join(states: Sequence[DecoderState]) -> DecoderState:
-        """The rows of several states, one after the other; consumes them."""
+        """The rows of several states, one after the other; consumes them.
+
+        Raises:
+            StateError: one of them was consumed before.
+        """
         for state in states:
             state.ticket.spend()
         counts = [state.links[0].rows for state in states]

@@ -19,7 +19,8 @@ from isthmus.model.memory import Memory
 class Link:
     """A memory as one decoder layer reads it.
 
-    The first axis of every tensor is the row; the last but one of `keys` and `values` is the source position.
+    The first axis of every tensor is the row. The last but one of `keys`, `values` and `written` is the source position (of
+    size 1 where there is none), so that links of sources of different lengths can be joined.
 
     Attributes:
         keys: what queries are compared with, for example [N, G, S, K].
@@ -90,7 +91,7 @@ class Connection(nn.Module, ABC):
 
     Attributes:
         one_way: whether reading leaves the link as it was. Then a whole target is read at once in training; a two-way connection
-            makes training go position by position.
+            goes position by position inside its `forward`, and where k > 1 rows read a link it writes into `link.repeat(k)`.
     """
 
     one_way: bool = True

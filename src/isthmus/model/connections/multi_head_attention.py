@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Literal, final
 
+from pydantic import Field
 from torch import Tensor
 
 from isthmus.core.config import Config
+from isthmus.model.blocks import HeadShape, head_sizes
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
@@ -30,12 +32,12 @@ class MultiHeadAttentionConfig(Config):
     """
 
     kind: Literal["multi-head-attention"] = "multi-head-attention"
-    heads: int = 8
-    key_value_heads: int | None = None
-    head_size: int | None = None
+    heads: int = Field(default=8, ge=1)
+    key_value_heads: int | None = Field(default=None, ge=1)
+    head_size: int | None = Field(default=None, ge=1)
     scale: float | None = None
     bias: bool = True
-    dropout: float = 0.0
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 @final
@@ -88,9 +90,11 @@ class MultiHeadAttention(Connection):
 
 
 def build(config: MultiHeadAttentionConfig, sizes: Sizes) -> MultiHeadAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`."""
-    head_size = config.head_size or sizes.d_model // config.heads
-    heads = HeadSizes(
-        sizes.d_model, config.heads, config.key_value_heads or config.heads, head_size, config.scale, config.bias
-    )
+    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+    Raises:
+        ConfigError: heads do not divide as they must.
+    """
+    shape = HeadShape(config.heads, config.key_value_heads, config.head_size)
+    heads = head_sizes(shape, sizes.d_model, config.scale, config.bias, "model.connection")
     return MultiHeadAttention(heads, sizes.d_memory, config.dropout)

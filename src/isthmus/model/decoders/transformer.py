@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from isthmus.core.config import Config
@@ -21,6 +22,7 @@ from isthmus.model.blocks import (
     build_final_norm,
     build_residual,
     build_self_attention,
+    check_length,
 )
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.decoders.decoder import Decoded, Decoder
@@ -42,7 +44,7 @@ class TransformerDecoderConfig(Config):
     """
 
     kind: Literal["transformer"] = "transformer"
-    layers: int = 6
+    layers: int = Field(default=6, ge=1)
     layer: LayerConfig = LayerConfig()
     final_norm: bool | None = None
 
@@ -104,12 +106,18 @@ class TransformerDecoder(Decoder):
         embedding: ids to vectors.
         layers: the layers, each with its connection.
         final_norm: after the last layer, or `None`.
+        limit: the longest target that it has positions for, or `None`.
     """
 
     def __init__(
-        self, embedding: Embedding, layers: Sequence[TransformerDecoderLayer], final_norm: nn.Module | None = None
+        self,
+        embedding: Embedding,
+        layers: Sequence[TransformerDecoderLayer],
+        final_norm: nn.Module | None = None,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
+        self.limit = limit
         self.embedding, self.layers, self.final_norm = embedding, nn.ModuleList(layers), final_norm
 
     @property
@@ -133,9 +141,11 @@ class TransformerDecoder(Decoder):
         """Read a block of tokens [B, T] to features [B, T, D].
 
         Raises:
+            InputError: there are fewer positions than tokens.
             StateError: a state that remembers nothing is stepped twice, or a mask of one's own meets a remembered past.
         """
         _check_block(tokens_BT.shape[1], state, attend_BTT)
+        check_length(state.used, self.limit, "a target")
         offset_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         position_BT = state.position_B[:, None] + offset_T if state.remember else offset_T[None]
         past: tuple[KeyValueCache | None, ...] = state.past or (None,) * len(self.layers)
@@ -189,4 +199,5 @@ def build(
         )
         for _ in range(config.layers)
     ]
-    return TransformerDecoder(embedding, layers, build_final_norm(config.layer, config.final_norm, d_model))
+    final_norm = build_final_norm(config.layer, config.final_norm, d_model)
+    return TransformerDecoder(embedding, layers, final_norm, positions.limit)

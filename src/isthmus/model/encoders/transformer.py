@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from isthmus.core.config import Config
@@ -20,6 +21,7 @@ from isthmus.model.blocks import (
     build_final_norm,
     build_residual,
     build_self_attention,
+    check_length,
 )
 from isthmus.model.encoders.encoder import Encoder
 from isthmus.model.memory import Memory
@@ -41,7 +43,7 @@ class TransformerEncoderConfig(Config):
     """
 
     kind: Literal["transformer"] = "transformer"
-    layers: int = 6
+    layers: int = Field(default=6, ge=1)
     layer: LayerConfig = LayerConfig()
     final_norm: bool | None = None
     summary: SummaryKind | None = None
@@ -79,6 +81,7 @@ class TransformerEncoder(Encoder):
         final_norm: after the last layer, or `None`.
         summary: pools the fixed-length vector, or `None`.
         keep_layers: whether the memory holds the states of every layer.
+        limit: the longest source that it has positions for, or `None`.
     """
 
     def __init__(
@@ -88,13 +91,19 @@ class TransformerEncoder(Encoder):
         final_norm: nn.Module | None = None,
         summary: Summary | None = None,
         keep_layers: bool = False,
+        limit: int | None = None,
     ) -> None:
         super().__init__()
         self.embedding, self.layers, self.final_norm = embedding, nn.ModuleList(layers), final_norm
-        self.summary, self.keep_layers = summary, keep_layers
+        self.summary, self.keep_layers, self.limit = summary, keep_layers, limit
 
     def forward(self, source: Padded) -> Memory:
-        """Ids [B, S] to a memory of states [B, S, D]."""
+        """Ids [B, S] to a memory of states [B, S, D].
+
+        Raises:
+            InputError: a source is longer than there are positions.
+        """
+        check_length(source.ids_BT.shape[1], self.limit, "a source")
         mask_BS = source.mask_BT
         allowed = mask_BS[:, None, None, :]
         if source.attend_BTT is not None:
@@ -126,4 +135,4 @@ def build(
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     summary = None if config.summary is None else Summary(config.summary, d_model)
-    return TransformerEncoder(embedding, layers, final_norm, summary, config.keep_layers)
+    return TransformerEncoder(embedding, layers, final_norm, summary, config.keep_layers, positions.limit)

@@ -1,0 +1,42 @@
+"""The model card: what a bundle is, where it comes from, and what it scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.workflows.recipe import Recipe
+
+
+def card(recipe: Recipe, model: EncoderDecoder, scores: Mapping[str, float], info: Mapping[str, Any]) -> str:
+    """Markdown for the bundle's `README.md`."""
+    numbers = sum(parameter.numel() for parameter in model.parameters())
+    languages = " → ".join(part for part in (recipe.data.source_language, recipe.data.target_language) if part)
+    files = ", ".join(files.source for files in recipe.data.train)
+    lines = [
+        f"# An Isthmus model{f': {languages}' if languages else ''}",
+        "",
+        recipe.about.strip() or "Trained from the pairs named below.",
+        "",
+        f"- Architecture: {recipe.model.encoder.kind} encoder ({recipe.model.encoder.layers} layers), "
+        f"{recipe.model.connection.kind} connection, {recipe.model.decoder.kind} decoder ({recipe.model.decoder.layers} layers), "
+        f"size {recipe.model.d_model}, {numbers:,} parameters",
+        f"- Training data: {files}; {info.get('training_pairs', 0):,} pairs",
+        f"- Scores on the development set at step {info.get('step', 0)}: "
+        + (", ".join(f"{name} {value:.4g}" for name, value in scores.items()) or "none"),
+        "",
+        "## Use",
+        "",
+        "```python",
+        "import isthmus",
+        "",
+        'isthmus.load("this folder").generate(["..."])',
+        "```",
+        "",
+        "## Limits",
+        "",
+        "The model knows nothing but its training pairs: expect poor output on text that is unlike them, and check it where it matters.",
+        "",
+    ]
+    return "\n".join(lines)

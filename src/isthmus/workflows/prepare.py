@@ -1,0 +1,152 @@
+"""From a recipe's files to tokenizers, batches and a dev set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+
+from isthmus.core.files import new_folder, write_json
+from isthmus.data.batches import Batches
+from isthmus.data.cache import Encoded, encode
+from isthmus.data.codec import Codec
+from isthmus.data.corpora import Corpus
+from isthmus.data.example import Example
+from isthmus.data.filters import FilterConfig
+from isthmus.data.pairs import read
+from isthmus.data.split import Part, hold_out
+from isthmus.text.metrics import group
+from isthmus.text.tokenizer import SentencePieceConfig, Tokenizer, train_tokenizer
+from isthmus.workflows.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Corpora:
+    """What a recipe names, found.
+
+    Attributes:
+        train: the training corpora, without what is held out.
+        dev: the development set, of its own or held out.
+        test: the test set, or `None`.
+    """
+
+    train: tuple[Corpus, ...]
+    dev: Corpus
+    test: Corpus | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that training and judging read.
+
+    Attributes:
+        codec: text to ids and back.
+        encoded: the training corpora as ids.
+        train: training batches.
+        dev: development batches.
+    """
+
+    codec: Codec
+    encoded: Encoded
+    train: Batches
+    dev: Batches
+
+
+def corpora(recipe: Recipe, base: Path, run: Path) -> Corpora:
+    """Find the corpora of a recipe; without a dev set, hold a part of the training pairs out and note it in `run`.
+
+    Raises:
+        DataError: a corpus cannot be read, or is too small to hold anything out.
+    """
+    data = recipe.data
+    train = [Corpus(data.pairs(files, base), files.weight) for files in data.train]
+    test = None if data.test is None else Corpus(data.pairs(data.test, base))
+    if data.dev is not None:
+        return Corpora(tuple(train), Corpus(data.pairs(data.dev, base)), test)
+    note = run / "held-out.json"
+    if note.is_file():
+        part = Part(**json.loads(note.read_text(encoding="utf-8")))
+    else:
+        part = hold_out(chain.from_iterable(read(corpus.pairs) for corpus in train))
+        write_json(note, asdict(part))
+    rest = tuple(Corpus(corpus.pairs, corpus.weight, part.rest) for corpus in train)
+    return Corpora(rest, Corpus(train[0].pairs, part=part), test)
+
+
+def codec_of(recipe: Recipe, train: Sequence[Corpus], run: Path) -> Codec:
+    """Learn the vocabularies from the training corpora, once a run: they are kept in `run/codec`.
+
+    Raises:
+        DataError: the corpora have no text.
+    """
+    folder = run / "codec"
+    if folder.is_dir():
+        return Codec.load(folder)
+    config = recipe.tokenizer
+    source = config.source
+    if config.joint:
+        tokenizer = train_tokenizer(source, _texts(train, source=True, target=True))
+        codec = Codec(tokenizer, tokenizer, recipe.codec)
+    else:
+        codec = Codec(
+            train_tokenizer(source, _texts(train, source=True, target=False)),
+            train_tokenizer(config.target or source, _texts(train, source=False, target=True)),
+            recipe.codec,
+        )
+    with new_folder(folder) as temporary:
+        codec.save(temporary)
+    return codec
+
+
+def _texts(train: Sequence[Corpus], source: bool, target: bool) -> Iterator[str]:
+    for corpus in train:
+        for example in corpus.examples():
+            if source:
+                yield from example.sources
+                yield from example.context
+            if target:
+                yield example.target
+
+
+def prepare(recipe: Recipe, found: Corpora, codec: Codec, run: Path) -> Prepared:
+    """Encode the corpora (once, into `run/cache`) and lay out their batches."""
+    sampling = _samples(codec.source) or _samples(codec.target)
+    encoded = encode(found.train, codec, recipe.data.filters, run / "cache", keep_text=sampling)
+    dev = encode((found.dev,), codec, FilterConfig(), run / "cache")
+    batch, seed = recipe.data.batch, recipe.data.seed
+    return Prepared(
+        codec, encoded, Batches(encoded, codec, batch, seed, sample=sampling), Batches(dev, codec, batch, seed)
+    )
+
+
+def _samples(tokenizer: Tokenizer) -> bool:
+    config = tokenizer.config
+    return isinstance(config, SentencePieceConfig) and config.sampling > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Different sources with all their references.
+
+    Attributes:
+        examples: one a source (with its context and languages).
+        references: the targets that the set gives for each.
+    """
+
+    examples: tuple[Example, ...]
+    references: tuple[tuple[str, ...], ...]
+
+    def first(self, count: int) -> Questions:
+        """The first so many."""
+        return Questions(self.examples[:count], self.references[:count])
+
+
+def questions(examples: Iterable[Example]) -> Questions:
+    """Group a set by its sources: equal sources (and contexts) become one question with several references."""
+    found = list(examples)
+    keys = [json.dumps([*example.sources, *example.context], ensure_ascii=False) for example in found]
+    order, references = group(keys, [example.target for example in found])
+    by_key = dict(zip(reversed(keys), reversed(found), strict=True))
+    return Questions(tuple(by_key[key] for key in order), tuple(tuple(each) for each in references))

@@ -1,0 +1,234 @@
+"""A recipe: everything that a run is made from, as one strict TOML file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from isthmus.core.config import Config, parse
+from isthmus.core.errors import ConfigError
+from isthmus.core.files import existing_file
+from isthmus.data.batches import BatchConfig
+from isthmus.data.codec import CodecConfig
+from isthmus.data.filters import FilterConfig
+from isthmus.data.pairs import Pairs
+from isthmus.generate.options import GenerationOptions
+from isthmus.model.build import ModelConfig, resolved_table
+from isthmus.text.metrics import metric
+from isthmus.text.tokenizer import SentencePieceConfig, TokenizerConfig
+from isthmus.train.config import TrainingConfig
+from isthmus.train.track import TrackerKind
+
+FORMAT = 1
+ROOT_VARIABLE = "ISTHMUS_DATA"
+
+
+class Files(Config):
+    """The file or two line-aligned files of a corpus.
+
+    Attributes:
+        source: the sources, or a TSV or JSON Lines file with both sides.
+        target: the targets, if they have a file of their own.
+        columns: fields of a TSV without a header.
+        weight: how often an epoch shows each pair (training only).
+    """
+
+    source: str
+    target: str | None = None
+    columns: tuple[str, ...] = ()
+    weight: PositiveFloat = 1.0
+
+
+class DataConfig(Config):
+    """What a model learns from and is judged by.
+
+    Attributes:
+        root: the folder that relative paths start from; `None` is the environment variable ISTHMUS_DATA, or without it the
+            folder of the recipe.
+        train: one corpus or more.
+        dev: chooses the best model; `None` holds out a part of the training pairs.
+        test: scored once at the end.
+        source_language: of all pairs (BCP 47).
+        target_language: the same for the targets.
+        filters: which training pairs are left out.
+        batch: how large batches are.
+        seed: of the order of the pairs, and of subword sampling.
+    """
+
+    root: str | None = None
+    train: tuple[Files, ...] = Field(min_length=1)
+    dev: Files | None = None
+    test: Files | None = None
+    source_language: str = ""
+    target_language: str = ""
+    filters: FilterConfig = FilterConfig()
+    batch: BatchConfig = BatchConfig()
+    seed: int = 1
+
+    def pairs(self, files: Files, base: Path) -> Pairs:
+        """The files of a corpus, found from `root`, ISTHMUS_DATA, or the folder `base`."""
+        root = Path(self.root or os.environ.get(ROOT_VARIABLE) or base).expanduser()
+        target = None if files.target is None else root / files.target
+        return Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
+
+
+class TokenizersConfig(Config):
+    """How text becomes pieces.
+
+    Attributes:
+        joint: one vocabulary for both sides, learned from both.
+        source: the tokenizer of the sources, or of both sides.
+        target: the tokenizer of the targets; `None` is one of the same kind.
+    """
+
+    joint: bool = True
+    source: TokenizerConfig = SentencePieceConfig()
+    target: TokenizerConfig | None = None
+
+
+class ValidationConfig(Config):
+    """How the model is judged along the way, beside the loss.
+
+    Attributes:
+        metrics: scores of generated text; the first one chooses the best model unless `train.select` says otherwise.
+        sentences: how many different sources of the dev set are generated from; the loss is over all of it.
+        beams: of the search.
+        samples: how many examples are shown.
+    """
+
+    metrics: tuple[str, ...] = ()
+    sentences: PositiveInt = 500
+    beams: PositiveInt = 1
+    samples: PositiveInt = 3
+
+
+class Recipe(Config):
+    """Everything that a run is made from.
+
+    Attributes:
+        format: version of this schema.
+        about: what the recipe is for, and where anyone gets its data.
+        unit: `sentence` if sources are single sentences, so that longer text is split when generating.
+        data: corpora.
+        tokenizer: text to pieces.
+        codec: what is put around the pieces.
+        model: the architecture; a `preset` may stand in the file.
+        train: the training.
+        validation: judging along the way.
+        generation: how the finished model generates unless told otherwise.
+        trackers: where figures go beside the log of the run.
+        metrics: of the final report; by default those of the validation.
+    """
+
+    format: int = FORMAT
+    about: str = ""
+    unit: str = ""
+    data: DataConfig
+    tokenizer: TokenizersConfig = TokenizersConfig()
+    codec: CodecConfig = CodecConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainingConfig
+    validation: ValidationConfig = ValidationConfig()
+    generation: GenerationOptions = GenerationOptions()
+    trackers: tuple[TrackerKind, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], where: str) -> Recipe:
+        """A recipe from plain values.
+
+        Raises:
+            ConfigError: an unknown field (the nearest is named), a wrong value, or a newer format.
+        """
+        values = dict(table)
+        if values.get("format", FORMAT) != FORMAT:
+            raise ConfigError(
+                "a recipe is of another format",
+                expected=f"format = {FORMAT}",
+                got=f"format = {values['format']}",
+                where=where,
+                fix="use the version of Isthmus that it was written for",
+            )
+        if isinstance(values.get("model"), Mapping):
+            values["model"] = resolved_table(values["model"])
+        recipe = parse(cls, values, where)
+        for name in (*recipe.validation.metrics, *recipe.metrics):
+            metric(name)
+        return recipe._selecting()
+
+    def _selecting(self) -> Recipe:
+        """The same recipe, where the first validation metric chooses the best model if nothing else was said."""
+        if "select" in self.train.model_fields_set or not self.validation.metrics:
+            return self
+        first = metric(self.validation.metrics[0])
+        select = {"metric": first.name, "direction": "higher" if first.higher_is_better else "lower"}
+        table = plain(self)
+        return parse(Recipe, {**table, "train": {**table["train"], "select": select}}, "recipe")
+
+
+def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe from a TOML file.
+
+    Args:
+        path: the file.
+        changes: `key.path=value` each; the value is read as TOML, else as a string.
+
+    Raises:
+        InputError: the file is missing.
+        ConfigError: it is not TOML, or breaks the schema.
+    """
+    existing_file(path, "the recipe")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "a recipe must be TOML", expected="TOML", got=str(error), where=str(path), fix="correct that line"
+        ) from None
+    for change in changes:
+        _apply(table, change)
+    return Recipe.of(table, str(path))
+
+
+def _apply(table: dict[str, Any], change: str) -> None:
+    """Set one `key.path=value` in a table."""
+    keys, equals, text = change.partition("=")
+    if not equals or not all(part.strip() for part in keys.split(".")):
+        raise ConfigError(
+            "a change of a recipe names a field and a value",
+            expected="key.path=value",
+            got=change,
+            where="the command line",
+            fix="for example train.steps=2000",
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *path, last = (part.strip() for part in keys.split("."))
+    for part in path:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                "a field of a recipe has no fields of its own", got=change, where=part, fix="correct the path"
+            )
+    table[last] = value
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """A configuration as plain values, without fields that are `None`; only what was set where that matters to the reader."""
+    values: dict[str, Any] = json.loads(config.model_dump_json(exclude_none=True))
+    if isinstance(config, Recipe):
+        values["generation"] = json.loads(config.generation.model_dump_json(exclude_unset=True))
+    return values
+
+
+def toml(recipe: Recipe) -> str:
+    """A recipe as TOML, every field resolved."""
+    return tomli_w.dumps(plain(recipe))
