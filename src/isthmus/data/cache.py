@@ -1,4 +1,4 @@
-"""Encoding a corpus once: ids on disk, mapped into memory a block at a time, and found again by what made them."""
+"""Encoding a corpus once: ids on disk, read a block at a time, and found again by what made them."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class Ragged:
 
 @dataclass(frozen=True, slots=True)
 class RaggedFile:
-    """Rows in the two files `<path>.flat` and `<path>.offsets`, mapped into memory only where they are read.
+    """Rows in the two files `<path>.flat` and `<path>.offsets`, read a range of rows at a time.
 
     Attributes:
         path: the two files without their endings.
@@ -78,14 +78,14 @@ class RaggedFile:
     rows: int
 
     def read(self, start: int, stop: int) -> Ragged:
-        """The rows from `start` to before `stop`, copied into memory."""
+        """The rows from `start` to before `stop`."""
         offsets = self.offsets(start, stop)
-        flat = _mapped(self.path.with_suffix(".flat"), self.dtype, int(offsets[0]), int(offsets[-1]))
+        flat = _read(self.path.with_suffix(".flat"), self.dtype, int(offsets[0]), int(offsets[-1]))
         return Ragged(flat, offsets - offsets[0])
 
     def offsets(self, start: int, stop: int) -> Offsets:
         """Where these rows start in the file, and where the last one stops [stop - start + 1]."""
-        return _mapped(self.path.with_suffix(".offsets"), np.dtype(np.int64), start, stop + 1)
+        return _read(self.path.with_suffix(".offsets"), np.dtype(np.int64), start, stop + 1)
 
 
 class RaggedWriter:
@@ -122,11 +122,9 @@ class RaggedWriter:
         self._offsets.close()
 
 
-def _mapped(path: Path, dtype: np.dtype[Any], start: int, stop: int) -> Numbers:
-    """A copy of some numbers of a file. Only their pages are mapped, and only while they are copied."""
-    if stop <= start:
-        return np.empty(0, dtype=dtype)
-    return np.array(np.memmap(path, dtype=dtype, mode="r", offset=start * dtype.itemsize, shape=(stop - start,)))
+def _read(path: Path, dtype: np.dtype[Any], start: int, stop: int) -> Numbers:
+    """Some numbers of a file."""
+    return np.fromfile(path, dtype, count=stop - start, offset=start * dtype.itemsize)
 
 
 def _offsets(lengths: Offsets) -> Offsets:

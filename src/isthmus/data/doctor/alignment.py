@@ -85,18 +85,22 @@ def _runs(left: Floats, right: Floats, edges: list[int], best: Lengths, fits: Fl
         while number < len(best) and best[number] == offset:
             number += 1
         if offset:
-            start = _refine(left, right, edges[max(0, first - 1)], edges[first + 1], offset)
+            before, after = edges[max(0, first - 1)], edges[min(number + 1, len(edges) - 1)]
+            start = before + int(np.argmax(_gain(left, right, before, edges[first + 1], offset)[::-1].cumsum()[::-1]))
+            stop = after
+            if number < len(best):
+                stop = edges[number - 1] + 1
+                stop += int(np.argmax(_gain(left, right, edges[number - 1], after, offset).cumsum()))
             fit, beside = fits[first:number, offset + REACH].mean(), fits[first:number, REACH].mean()
-            found.append(Shift(start, edges[number] - start, offset, float(fit), float(beside)))
+            found.append(Shift(start, stop - start, offset, float(fit), float(beside)))
     return found
 
 
-def _refine(left: Floats, right: Floats, low: int, high: int, offset: int) -> int:
-    """The row between `low` and `high` from which the offset explains the lengths better."""
-    high = min(high, len(right) - max(offset, 0))
-    low = max(low, -offset)
-    a = left[low:high] - left[low:high].mean()
-    b = right[low:high] - right[low:high].mean()
-    c = right[low + offset : high + offset] - right[low + offset : high + offset].mean()
-    gain = np.cumsum((a * c - a * b)[::-1])[::-1]
-    return low + int(np.argmax(gain))
+def _gain(left: Floats, right: Floats, low: int, high: int, offset: int) -> Floats:
+    """For each row from `low` to before `high`, how much better the offset explains its length; 0 beyond the ends."""
+    gain = np.zeros(high - low)
+    first, last = max(low, -offset), min(high, len(right) - offset, len(right))
+    source = left[first:last] - left[first:last].mean()
+    moved, beside = right[first + offset : last + offset], right[first:last]
+    gain[first - low : last - low] = source * ((moved - moved.mean()) - (beside - beside.mean()))
+    return gain

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.data.codec import Codec
-from isthmus.data.doctor.finding import Diagnosis, Finding, Place, Severity
+from isthmus.data.doctor.finding import Diagnosis, Finding, Place, Severity, share_of
 from isthmus.data.doctor.rules import (
     copy_findings,
     duplicate_rows,
@@ -150,7 +150,7 @@ def _exchange_findings(one: Survey, second: _Second) -> list[Finding]:
     if not count or second.right + count < _DISTINCT * total:
         return []
     severity: Severity = "fatal" if count > 0.1 * total else "warning" if count > 0.001 * total else "note"
-    message = f"{_share(count, total)} probably have their sides exchanged: each looks like the other side"
+    message = f"{share_of(count, total)} probably have their sides exchanged: each looks like the other side"
     remedy = "exchange the two files or columns" if count > total / 2 else "exchange the sides of these lines"
     return [Finding(one.part, "exchanged-sides", severity, count, message, tuple(second.exchanged.places), remedy)]
 
@@ -177,7 +177,7 @@ def _some(one: Survey, second: _Second, rule: str, rows: Rows, many: float, what
     if rule == "overlap-pair" and count > total / 2:
         severity = "fatal"
     examples = tuple(second.texts[row] for row in rows[:SHOWN].tolist() if row in second.texts)
-    return [Finding(one.part, rule, severity, count, f"{_share(count, total)} {what}", examples, remedy)]
+    return [Finding(one.part, rule, severity, count, f"{share_of(count, total)} {what}", examples, remedy)]
 
 
 def _reference_findings(one: Survey) -> list[Finding]:
@@ -202,12 +202,8 @@ def _codec_findings(one: Survey, second: _Second, codec: Codec) -> list[Finding]
         share = second.too_long.count / second.encoded
         severity = "fatal" if share > 0.5 else "warning" if share > 0.01 else "note"
         limits = f"{codec.config.max_source_length} source or {codec.config.max_target_length} target pieces"
-        message = f"{_share(second.too_long.count, second.encoded)} looked at are longer than {limits}"
+        message = f"{share_of(second.too_long.count, second.encoded)} looked at are longer than {limits}"
         remedy = "they are left out of training: raise the limits of the codec, or divide the texts"
         places = tuple(second.too_long.places)
         found.append(Finding(one.part, "too-long", severity, second.too_long.count, message, places, remedy))
     return found
-
-
-def _share(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} pairs ({100 * count / max(total, 1):.2g} %)"

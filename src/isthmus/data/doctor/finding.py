@@ -98,6 +98,16 @@ class Diagnosis:
         }
 
 
+def share_of(count: int, total: int) -> str:
+    """So many of so many pairs, and the percentage."""
+    share = 100 * count / max(total, 1)
+    return (
+        f"{count:,} of {total:,} pairs ({share:.0f} %)"
+        if share >= 10
+        else f"{count:,} of {total:,} pairs ({share:.2g} %)"
+    )
+
+
 def _short(text: str) -> str:
     visible = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text.replace("\t", " → "))
     return visible if len(visible) <= _WIDTH else visible[: _WIDTH - 1] + "…"

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.data.doctor.alignment import Shift, shifts
-from isthmus.data.doctor.finding import Finding, Severity
+from isthmus.data.doctor.finding import Finding, Severity, share_of
 from isthmus.data.doctor.survey import Survey
 from isthmus.data.ragged import Offsets
 
@@ -49,7 +49,7 @@ def line_findings(survey: Survey) -> list[Finding]:
         found.append(Finding(part, "empty-corpus", "fatal", 0, message, remedy="check that this is the right file"))
     if survey.empty.count:
         share = survey.empty.count / total
-        message = f"{_share(survey.empty.count, total)} have an empty side"
+        message = f"{share_of(survey.empty.count, total)} have an empty side"
         remedy = "they are left out of training; find out where the text was lost if there are many"
         grave: Severity = "fatal" if share > 0.5 else "warning" if share > 0.001 else "note"
         found.append(
@@ -63,7 +63,7 @@ def copy_findings(survey: Survey) -> list[Finding]:
     count, total = survey.copies.count, len(survey)
     if not count:
         return []
-    message = f"{_share(count, total)} have a target that is a copy of the source"
+    message = f"{share_of(count, total)} have a target that is a copy of the source"
     remedy = "if the task is not copying, set `identical` in the filters: such pairs teach the model to copy"
     severity: Severity = "warning" if count > 0.05 * total else "note"
     return [Finding(survey.part, "copies", severity, count, message, tuple(survey.copies.places), remedy)]
@@ -114,7 +114,7 @@ def shift_findings(survey: Survey) -> list[Finding]:
     message = f"the lines of the two sides drift apart {_where(found[0], survey.line)}"
     if len(found) > 1:
         message += f", and in {len(found) - 1} more stretch{'es' if len(found) > 2 else ''}"
-    message += f"; in all {_share(rows, len(survey))}"
+    message += f"; in all {share_of(rows, len(survey))}"
     severity: Severity = "fatal" if share > 0.02 else "warning"
     remedy = "look for a line that was lost, added or broken in two on one side near there, and align the files again"
     return [Finding(survey.part, "shifted-alignment", severity, rows, message, remedy=remedy)]
@@ -126,10 +126,6 @@ def _where(shift: Shift, line: Offsets) -> str:
     fits = f"correlation of lengths {shift.fit:.2f} there, {shift.fit_beside:.2f} beside each other"
     stop = line[min(shift.start + shift.rows, len(line)) - 1]
     return f"from about line {line[shift.start]:,} to {stop:,}: the targets stand {lines} {way} ({fits})"
-
-
-def _share(count: int, total: int) -> str:
-    return f"{count:,} of {total:,} pairs ({100 * count / max(total, 1):.2g} %)"
 
 
 def _lines(count: int) -> str:

@@ -1,0 +1,84 @@
+"""How time and memory of the data layer grow with the corpus: encode and iterate N synthetic pairs, for growing N.
+
+Each N runs in a process of its own, so that its peak of resident memory is its own. One JSON line an N on standard output:
+
+    python benchmarks/data_memory.py            # N = 10^4 .. 10^6
+    python benchmarks/data_memory.py 7          # N = 10^4 .. 10^7
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+WORDS = ["".join(random.Random(number).choices("aeioubcdfglmnprst", k=2 + number % 8)) for number in range(5000)]
+
+
+def write_pairs(path: Path, count: int) -> None:
+    choose = random.Random(0)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            source = " ".join(choose.choices(WORDS, k=choose.randint(3, 15)))
+            target = " ".join(choose.choices(WORDS, k=choose.randint(3, 15)))
+            file.write(f"{source} {number}\t{target}\n")
+
+
+def measure(count: int) -> dict[str, float]:
+    from isthmus.data.batches import BatchConfig, Batches
+    from isthmus.data.cache import encode
+    from isthmus.data.codec import Codec, CodecConfig
+    from isthmus.data.corpora import Corpus
+    from isthmus.data.filters import FilterConfig
+    from isthmus.data.pairs import Pairs
+    from isthmus.text.tokenizer import SentencePieceConfig, train_tokenizer
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_pairs(folder / "pairs.tsv", count)
+        tokenizer = train_tokenizer(SentencePieceConfig(vocabulary_size=2000), (" ".join(WORDS),))
+        codec = Codec(tokenizer, tokenizer, CodecConfig())
+        before = peak()
+        begin = time.perf_counter()
+        encoded = encode([Corpus(Pairs(folder / "pairs.tsv"))], codec, FilterConfig(), folder / "cache", keep_text=True)
+        encoding, after_encoding = time.perf_counter() - begin, peak()
+        begin = time.perf_counter()
+        batches = Batches(encoded, codec, BatchConfig(), seed=1)
+        shown = sum(len(batch.index_B) for batch in batches.epoch(0))
+        iterating = time.perf_counter() - begin
+        if shown != count:
+            raise SystemExit(f"{shown} examples of {count} were seen")
+        return {
+            "pairs": count,
+            "pieces": sum(encoded.pieces),
+            "corpus_mb": (folder / "pairs.tsv").stat().st_size / 1e6,
+            "encode_seconds": round(encoding, 2),
+            "epoch_seconds": round(iterating, 2),
+            "rss_before_mb": before,
+            "peak_rss_encode_mb": after_encoding,
+            "peak_rss_mb": peak(),
+        }
+
+
+def peak() -> float:
+    """Peak resident memory of this process in megabytes (Linux counts in kibibytes, macOS in bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def main() -> None:
+    if len(sys.argv) == 3 and sys.argv[1] == "--one":
+        print(json.dumps(measure(int(sys.argv[2]))), flush=True)
+        return
+    largest = int(sys.argv[1]) if len(sys.argv) > 1 else 6
+    for power in range(4, largest + 1):
+        subprocess.run([sys.executable, __file__, "--one", str(10**power)], check=True)
+
+
+if __name__ == "__main__":
+    main()
