@@ -25,4 +25,5 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     settings = ((_MMAP_THRESHOLD, _LARGE), (_TRIM_THRESHOLD, 2 * _LARGE - 1), (_TOP_PAD, 1 << 26))
-    return sum(mallopt(name, value) for name, value in settings) == len(settings)
+    done = [bool(mallopt(name, value)) for name, value in settings]
+    return all(done)
