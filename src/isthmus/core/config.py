@@ -40,10 +40,11 @@ def parse(kind: type[C], values: Mapping[str, Any], where: str) -> C:
 
 def _readable(kind: type[Config], error: ValidationError, where: str) -> ConfigError:
     first = error.errors()[0]
-    path = ".".join(str(part) for part in first["loc"])
+    known = _field_names(kind)
+    path = ".".join(str(part) for part in _without_tags(first["loc"], known))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        names = sorted(_field_names(kind))
+        names = sorted(known)
         near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.5)
         return ConfigError(
             f"unknown field `{path}`{more}",
@@ -60,6 +61,12 @@ def _readable(kind: type[Config], error: ValidationError, where: str) -> ConfigE
         where=where,
         fix=f"set `{path}`" if missing else f"correct `{path}`",
     )
+
+
+def _without_tags(path: tuple[int | str, ...], known: set[str]) -> list[int | str]:
+    """The path as a user writes it: pydantic puts the `kind` that it chose between the fields."""
+    last = len(path) - 1
+    return [part for place, part in enumerate(path) if isinstance(part, int) or place == last or part in known]
 
 
 def _field_names(kind: type[Config]) -> set[str]:

@@ -127,15 +127,20 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise BundleError(
             "the weights are of another model",
             expected=f"{len(own)} tensors",
-            got=f"{odd[0]} (and {len(odd) - 1} more)",
+            got=f"{len(found)} tensors; {odd[0]} (and {len(odd) - 1} more) stands on one side only",
             where=str(path),
+            fix="load them with the configuration that they were saved with",
         )
     with torch.no_grad():
         for name, parameter in own.items():
             if found[name].shape != parameter.shape:
                 shapes = f"{tuple(parameter.shape)}", f"{tuple(found[name].shape)}"
                 raise BundleError(
-                    f"the weight {name} has another shape", expected=shapes[0], got=shapes[1], where=str(path)
+                    f"the weight {name} has another shape",
+                    expected=shapes[0],
+                    got=shapes[1],
+                    where=str(path),
+                    fix="load them with the configuration that they were saved with",
                 )
             parameter.copy_(found[name])
 
@@ -190,6 +195,10 @@ def _read_json(path: Path) -> dict[str, Any]:
         ) from None
     if not isinstance(values, dict):
         raise BundleError(
-            "a file of the bundle is damaged", expected="a JSON object", got=type(values).__name__, where=str(path)
+            "a file of the bundle is damaged",
+            expected="a JSON object",
+            got=type(values).__name__,
+            where=str(path),
+            fix="copy the bundle again",
         )
     return values
