@@ -166,6 +166,7 @@ def _key(corpora: Sequence[Corpus], codec: Codec, filters: FilterConfig, keep_te
             "columns": corpus.pairs.columns,
             "languages": [corpus.pairs.source_language, corpus.pairs.target_language],
             "part": None if corpus.part is None else asdict(corpus.part),
+            "history": corpus.history,
         }
         for corpus in corpora
     ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -28,11 +28,13 @@ class Corpus:
         pairs: its files.
         weight: 2.0 sees every pair twice an epoch; 0.5 sees half of the pairs in one epoch and the other half in the next.
         part: which part of the pairs belongs to it; `None` is all of them.
+        history: of a dialogue, written as pairs of a turn and the reply: so many earlier turns become the context.
     """
 
     pairs: Pairs
     weight: float = 1.0
     part: Part | None = None
+    history: int = 0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 1 / _FINEST):
@@ -51,9 +53,28 @@ class Corpus:
             DataError: as `isthmus.data.pairs.read` does.
         """
         found = read(self.pairs)
+        if self.history:
+            found = with_history(found, self.history)
         if self.part is None:
             return found
         return filter(self.part.holds, found)
+
+
+def with_history(examples: Iterable[Example], turns: int) -> Iterator[Example]:
+    """Give each pair of a dialogue the turns before it as context, oldest first.
+
+    A pair whose source is the target of the pair before it goes on with the same dialogue; any other begins a new one.
+
+    Args:
+        examples: in the order of the dialogues.
+        turns: the most turns of context.
+    """
+    past: tuple[str, ...] = ()
+    reply = None
+    for example in examples:
+        past = past if example.source == reply else ()
+        yield replace(example, context=(*example.context, *past[-turns:]))
+        past, reply = (*past[-turns:], example.source), example.target
 
 
 def copies(weight: float) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from isthmus.core.errors import ConfigError
 from isthmus.core.files import new_folder, write_json
 from isthmus.data.batches import Batches
 from isthmus.data.cache import Encoded, encode
@@ -55,24 +55,32 @@ class Prepared:
 
 
 def corpora(recipe: Recipe, base: Path, run: Path) -> Corpora:
-    """Find the corpora of a recipe; without a dev set, hold a part of the training pairs out and note it in `run`.
+    """Find the corpora of a recipe; without a dev set, hold a part of the first out and note it in `run`.
 
     Raises:
         DataError: a corpus cannot be read, or is too small to hold anything out.
+        ConfigError: a part is to be held out of a half.
     """
     data = recipe.data
-    train = [Corpus(data.pairs(files, base), files.weight) for files in data.train]
-    test = None if data.test is None else Corpus(data.pairs(data.test, base))
+    train = [data.corpus(files, base) for files in data.train]
+    test = None if data.test is None else data.corpus(data.test, base)
     if data.dev is not None:
-        return Corpora(tuple(train), Corpus(data.pairs(data.dev, base)), test)
+        return Corpora(tuple(train), data.corpus(data.dev, base), test)
+    if any(files.half for files in data.train):
+        raise ConfigError(
+            "half of a corpus cannot be divided once more",
+            expected="data.dev",
+            got="none, and `half` in data.train",
+            where="data.dev",
+            fix="name a development set, or the other half as one",
+        )
     note = run / "held-out.json"
     if note.is_file():
         part = Part(**json.loads(note.read_text(encoding="utf-8")))
     else:
-        part = hold_out(chain.from_iterable(read(corpus.pairs) for corpus in train))
+        part = hold_out(read(train[0].pairs))
         write_json(note, asdict(part))
-    rest = tuple(Corpus(corpus.pairs, corpus.weight, part.rest) for corpus in train)
-    return Corpora(rest, Corpus(train[0].pairs, part=part), test)
+    return Corpora(tuple(replace(corpus, part=part.rest) for corpus in train), replace(train[0], part=part), test)
 
 
 def codec_of(recipe: Recipe, train: Sequence[Corpus], run: Path) -> Codec:

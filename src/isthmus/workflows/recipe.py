@@ -7,18 +7,20 @@ import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tomli_w
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
 from isthmus.core.files import existing_file
 from isthmus.data.batches import BatchConfig
 from isthmus.data.codec import CodecConfig
+from isthmus.data.corpora import Corpus
 from isthmus.data.filters import FilterConfig
 from isthmus.data.pairs import Pairs
+from isthmus.data.split import Part
 from isthmus.generate.options import GenerationOptions
 from isthmus.model.build import ModelConfig, resolved_table
 from isthmus.text.metrics import metric
@@ -38,12 +40,16 @@ class Files(Config):
         target: the targets, if they have a file of their own.
         columns: fields of a TSV without a header.
         weight: how often an epoch shows each pair (training only).
+        half: only this half of the sources, divided by a hash; the two halves of one file share no source.
+        history: of a dialogue, written as pairs of a turn and the reply: so many earlier turns become the context.
     """
 
     source: str
     target: str | None = None
     columns: tuple[str, ...] = ()
     weight: PositiveFloat = 1.0
+    half: Literal["first", "second"] | None = None
+    history: NonNegativeInt = 0
 
 
 class DataConfig(Config):
@@ -72,11 +78,13 @@ class DataConfig(Config):
     batch: BatchConfig = BatchConfig()
     seed: int = 1
 
-    def pairs(self, files: Files, base: Path) -> Pairs:
-        """The files of a corpus, found from `root`, ISTHMUS_DATA, or the folder `base`."""
+    def corpus(self, files: Files, base: Path) -> Corpus:
+        """A corpus, its files found from `root`, ISTHMUS_DATA, or the folder `base`."""
         root = Path(self.root or os.environ.get(ROOT_VARIABLE) or base).expanduser()
         target = None if files.target is None else root / files.target
-        return Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
+        pairs = Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
+        part = None if files.half is None else Part(1 << 63, files.half == "first", "half")
+        return Corpus(pairs, files.weight, part, files.history)
 
 
 class TokenizersConfig(Config):
