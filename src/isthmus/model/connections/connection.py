@@ -40,6 +40,10 @@ class Link:
         """How many rows (sources, or rows of the search) the link holds."""
         return self.mask_BS.shape[0]
 
+    def readers(self, queries: int) -> int:
+        """How many of `queries` query rows read each row of the link: those that stand together."""
+        return queries // self.rows if self.rows else 1
+
     def select(self, rows: Tensor) -> Link:
         """The given rows (int64 indices), in that order."""
         return Link(

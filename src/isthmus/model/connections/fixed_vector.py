@@ -64,7 +64,7 @@ class FixedVector(Connection):
     def forward(self, query_BTD: Tensor, link: Link, position_B: Tensor, weights: bool = False) -> tuple[Reading, Link]:  # noqa: ARG002
         """The same vector for every query."""
         B, T, _ = query_BTD.shape
-        context_B1D = link.values.repeat_interleave(B // link.rows, dim=0)
+        context_B1D = link.values.repeat_interleave(link.readers(B), dim=0)
         return Reading(context_B1D.expand(B, T, -1)), link
 
 

@@ -70,7 +70,9 @@ class MultiHeadAttention(Connection):
         """Attend; the k rows of a source are read as k·T queries of one row, so that its keys are never repeated."""
         B, T, D = query_BTD.shape
         N, S = link.mask_BS.shape
-        query_NHQK = split_heads(self.query(query_BTD).view(N, (B // N) * T, -1), self.sizes.heads)
+        k = link.readers(B)
+        query_NQF = self.query(query_BTD).view(N, k * T, self.sizes.heads * self.sizes.head_size)
+        query_NHQK = split_heads(query_NQF, self.sizes.heads)
         context_NHQK, weights_NHQS = attend(
             query_NHQK,
             link.keys,
@@ -84,7 +86,7 @@ class MultiHeadAttention(Connection):
         if weights_NHQS is None:
             return Reading(context_BTD), link
         weights_BHTS = (
-            weights_NHQS.view(N, self.sizes.heads, B // N, T, S).transpose(1, 2).reshape(B, self.sizes.heads, T, S)
+            weights_NHQS.view(N, self.sizes.heads, k, T, S).transpose(1, 2).reshape(B, self.sizes.heads, T, S)
         )
         return Reading(context_BTD, weights_BHTS), link
 

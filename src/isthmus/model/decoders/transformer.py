@@ -55,12 +55,14 @@ class Block:
 
     Attributes:
         allowed: bool, broadcastable to [B, 1, T, S]: which token may see which.
-        position_BT: where the tokens stand.
+        position_BT: where the tokens stand, [B or 1, T].
+        position_B: where the first of them stands.
         weights: whether readings carry their weights.
     """
 
     allowed: Tensor
     position_BT: Tensor
+    position_B: Tensor
     weights: bool
 
 
@@ -92,7 +94,7 @@ class TransformerDecoderLayer(nn.Module):
         seen_BTD, _ = self.attention(self.around_attention.enter(x_BTD), block.allowed, block.position_BT, cache)
         x_BTD = self.around_attention.leave(x_BTD, seen_BTD)
         query_BTD = self.around_connection.enter(x_BTD)
-        reading, link = self.connection(query_BTD, link, block.position_BT[:, 0], block.weights)
+        reading, link = self.connection(query_BTD, link, block.position_B, block.weights)
         x_BTD = self.around_connection.leave(x_BTD, reading.context_BTD)
         x_BTD = self.around_feed_forward.leave(x_BTD, self.feed_forward(self.around_feed_forward.enter(x_BTD)))
         return x_BTD, reading, link
@@ -149,7 +151,8 @@ class TransformerDecoder(Decoder):
         offset_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         position_BT = state.position_B[:, None] + offset_T if state.remember else offset_T[None]
         past: tuple[KeyValueCache | None, ...] = state.past or (None,) * len(self.layers)
-        block = Block(causal_allowed(tokens_BT.shape[1], past[0], position_BT, attend_BTT), position_BT, weights)
+        allowed = causal_allowed(tokens_BT.shape[1], past[0], position_BT, attend_BTT)
+        block = Block(allowed, position_BT, state.position_B, weights)
         x_BTD = self.embedding(tokens_BT, position_BT)
         readings, links = [], []
         for layer, cache, link in zip(self._layers, past, state.links_by_row(), strict=True):

@@ -1,0 +1,186 @@
+"""Every kind of part, in tiny sizes, and the combinations of them that the laws are tested on.
+
+Sizes are distinct primes where they can be, so that no wrong axis fits by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from types import MappingProxyType
+from typing import Any, Final
+
+import pytest
+import torch
+from torch import Tensor
+
+from isthmus.core.padded import Padded
+from isthmus.core.runtime import seeded
+from isthmus.model.build import ModelConfig, build
+from isthmus.model.decoders.transformer import TransformerDecoderLayer
+from isthmus.model.encoder_decoder import EncoderDecoder
+from tests.laws.coverage import Coverage
+
+SOURCE_SIZE, TARGET_SIZE, D_MODEL, FIRST_ID = 29, 31, 14, 4
+TWO_WAY: Final = "two-way"
+
+Table = Mapping[str, Any]
+
+LAYERS: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "pre-relu": {"heads": 2},
+        "post-gelu": {"heads": 7, "norm_first": False, "activation": "gelu", "attention_scale": 0.9},
+        "rms-swiglu": {"heads": 2, "head_size": 6, "norm": "rms", "activation": "swiglu", "bias": False},
+        "grouped": {"heads": 6, "key_value_heads": 3, "head_size": 4, "norm_eps": 0.01},
+    }
+)
+ENCODERS: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "pre-relu": {"layers": 2, "layer": LAYERS["pre-relu"], "summary": "mean"},
+        "post-gelu": {"layers": 1, "layer": LAYERS["post-gelu"], "summary": "first", "keep_layers": True},
+        "rms-swiglu": {"layers": 1, "layer": LAYERS["rms-swiglu"], "summary": "last"},
+        "grouped": {"layers": 3, "layer": LAYERS["grouped"], "summary": "maximum", "keep_layers": True},
+        "no-final-norm": {"layers": 1, "layer": LAYERS["pre-relu"], "final_norm": False, "summary": "attentive"},
+    }
+)
+CONNECTIONS: Final[Mapping[str, Table | None]] = MappingProxyType(
+    {
+        "attention": {"kind": "multi-head-attention", "heads": 2},
+        "grouped": {
+            "kind": "multi-head-attention",
+            "heads": 6,
+            "key_value_heads": 2,
+            "head_size": 5,
+            "scale": 0.7,
+            "bias": False,
+        },
+        "fixed-vector": {"kind": "fixed-vector"},
+        TWO_WAY: None,
+    }
+)
+DECODERS: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "pre-relu": {"layers": 1, "layer": LAYERS["pre-relu"]},
+        "post-gelu": {"layers": 2, "layer": LAYERS["post-gelu"], "final_norm": True},
+        "rms-swiglu": {"layers": 2, "layer": LAYERS["rms-swiglu"]},
+        "grouped": {"layers": 3, "layer": LAYERS["grouped"]},
+    }
+)
+OUTSIDES: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "sinusoidal-all": {"embedding": {"tied": "all"}},
+        "learned-target": {
+            "embedding": {"tied": "target", "norm": True, "scale": 1.0, "positions": {"kind": "learned", "offset": 2}},
+            "head": {"bias": True},
+        },
+        "rotary-none": {"embedding": {"tied": "none", "positions": {"kind": "rotary", "base": 100.0}}},
+        "none-source-target": {
+            "embedding": {"tied": "source-target", "positions": {"kind": "none"}},
+            "head": {"scale": 0.5},
+        },
+    }
+)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One combination of parts."""
+
+    encoder: str
+    connection: str
+    decoder: str
+    outside: str
+
+    def __str__(self) -> str:
+        return f"{self.encoder}+{self.connection}+{self.decoder}+{self.outside}"
+
+    @property
+    def config(self) -> ModelConfig:
+        table = dict(OUTSIDES[self.outside])
+        rotary = self.outside == "rotary-none"
+        table |= {
+            "d_model": D_MODEL,
+            "encoder": _small(ENCODERS[self.encoder], rotary),
+            "decoder": _small(DECODERS[self.decoder], rotary),
+            "connection": CONNECTIONS[self.connection] or CONNECTIONS["attention"],
+        }
+        return ModelConfig.of(table)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        one = self.config.embedding.tied in ("all", "source-target")
+        return (TARGET_SIZE, TARGET_SIZE) if one else (SOURCE_SIZE, TARGET_SIZE)
+
+    def model(self, seed: int = 1) -> EncoderDecoder:
+        """The model in evaluation mode; no weight is 0 or 1, so that none can be forgotten unnoticed."""
+        with seeded(seed):
+            model = build(self.config, *self.sizes)
+            if CONNECTIONS[self.connection] is None:
+                for layer in decoder_layers(model):
+                    layer.connection = Coverage(D_MODEL)
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter += 0.1 * torch.randn_like(parameter)
+        return model.eval()
+
+
+def _small(part: Table, rotary: bool) -> Table:
+    """The part with a small feed-forward layer, and an even head size where positions are rotary."""
+    layer = {"feed_forward": 19, **part["layer"]}
+    if rotary:
+        layer.setdefault("head_size", 6)
+    return {**part, "layer": layer}
+
+
+def decoder_layers(model: EncoderDecoder) -> list[TransformerDecoderLayer]:
+    return [module for module in model.decoder.modules() if isinstance(module, TransformerDecoderLayer)]
+
+
+def every() -> list[Architecture]:
+    """The full product."""
+    return [Architecture(*names) for names in product(ENCODERS, CONNECTIONS, DECODERS, OUTSIDES)]
+
+
+def pairwise(combinations: Sequence[Architecture]) -> list[Architecture]:
+    """A few of the combinations, in which every two parts that occur together anywhere occur together."""
+
+    def pairs(one: Architecture) -> set[tuple[str, str]]:
+        parts = [f"{axis}:{name}" for axis, name in enumerate((one.encoder, one.connection, one.decoder, one.outside))]
+        return {(a, b) for place, a in enumerate(parts) for b in parts[place + 1 :]}
+
+    missing = set().union(*(pairs(one) for one in combinations))
+    chosen = []
+    while missing:
+        best = max(combinations, key=lambda one: len(pairs(one) & missing))
+        chosen.append(best)
+        missing -= pairs(best)
+    return chosen
+
+
+EVERY: Final = tuple(every())
+FAST: Final = tuple(pairwise(EVERY))
+
+
+def _params() -> Iterator[Any]:
+    for one in EVERY:
+        yield pytest.param(one, id=str(one), marks=() if one in FAST else (pytest.mark.slow,))
+
+
+architectures: Final = pytest.mark.parametrize("architecture", list(_params()))
+"""Run a test on each architecture: every pair of parts in the fast suite, the full product in the slow one."""
+
+
+def rows(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> list[list[int]]:
+    """Random ids, one row a length."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(FIRST_ID, size, (length,), generator=generator).tolist() for length in lengths]
+
+
+def batch(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> Padded:
+    return Padded.of(rows(*lengths, size=size, seed=seed))
+
+
+def agree(ours: Tensor, other: Tensor) -> None:
+    """Within 1e-5, relative, in float32; numbers under 0.1 in size within 1e-6."""
+    torch.testing.assert_close(ours, other, rtol=1e-5, atol=1e-6)
