@@ -14,8 +14,9 @@ from isthmus.core.errors import CheckpointError, ConfigError, DataError, Trainin
 from isthmus.core.padded import Padded
 from isthmus.data.batches import Batch
 from isthmus.model.encoder_decoder import EncoderDecoder
-from isthmus.train.checkpoint import Checkpoints
+from isthmus.train.checkpoint import Checkpoint, Checkpoints
 from isthmus.train.events import Event, Sample, Saved, Started, Stepped, Stopped, Validated
+from isthmus.train.log import RunLog
 from isthmus.train.objective import CrossEntropy
 from isthmus.train.trainer import train
 from isthmus.train.validate import ValidationResult
@@ -191,6 +192,42 @@ def test_patience_stops_after_so_many_validations_without_a_better_one(tmp_path:
     assert {path.name for path in (tmp_path / "checkpoints").glob("step-*")} == {
         "step-00000004", "step-00000008", "step-00000010",
     }  # fmt: skip
+
+
+def test_a_final_average_that_is_the_best_does_not_start_training_again(tmp_path: Path) -> None:
+    config = toy_config(
+        steps=50, validate_every=2, patience=2, select=select("higher"), average={"kind": "best", "count": 2}
+    )
+    events = list(train(toy_job(tmp_path, config, validators=(Scripted(iter([3.0, 2.0, 1.0, 9.0])),))))
+    assert [(event.step, event.best, event.averaged) for event in of(Validated, events)] == [
+        (2, True, False), (4, False, False), (6, False, False), (6, True, True),
+    ]  # fmt: skip
+    assert events[-1] == Stopped(6, "early-stopping")
+    again = list(train(toy_job(tmp_path, config, validators=())))
+    assert [type(event) for event in again] == [Started, Stopped]
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint_that_knows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    real = Checkpoints.save
+
+    def save(self: Checkpoints, checkpoint: Checkpoint) -> Path:
+        order.append("save")
+        return real(self, checkpoint)
+
+    monkeypatch.setattr(RunLog, "sync", lambda self: order.append("sync"))
+    monkeypatch.setattr(Checkpoints, "save", save)
+    list(train(toy_job(tmp_path, toy_config(steps=2, validate_every=1))))
+    assert order == ["sync", "save"] * 2
+
+
+def test_another_average_starts_afresh_when_that_is_allowed(tmp_path: Path) -> None:
+    list(train(toy_job(tmp_path, toy_config(steps=5, average={"kind": "last"}))))
+    changed = toy_config(steps=10, average={"kind": "ema"})
+    events = list(train(toy_job(tmp_path, changed, allow=frozenset({"train"}))))
+    assert events[-1] == Stopped(10, "finished")
 
 
 def test_lower_is_better_where_the_recipe_says_so(tmp_path: Path) -> None:
