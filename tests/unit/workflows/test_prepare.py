@@ -1,0 +1,69 @@
+"""Corpora of a recipe: halves, held-out parts, dialogues, and questions with several references."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from isthmus.core.errors import ConfigError
+from isthmus.data.corpora import with_history
+from isthmus.data.example import Example
+from isthmus.workflows.prepare import corpora, questions
+from isthmus.workflows.recipe import Recipe
+
+
+def recipe(folder: Path, **data: object) -> Recipe:
+    lines = [f"word{number % 53}\tanswer {number}\n" for number in range(211)]
+    (folder / "pairs.tsv").write_text("".join(lines), encoding="utf-8")
+    table = {"data": {"train": [{"source": "pairs.tsv"}], "root": str(folder), **data}, "train": {"steps": 1}}
+    return Recipe.of(table, "test")
+
+
+def test_a_held_out_part_shares_no_source_with_the_rest_and_is_remembered(tmp_path: Path) -> None:
+    given = recipe(tmp_path)
+    found = corpora(given, tmp_path, tmp_path / "run")
+    train = [example.source for example in found.train[0].examples()]
+    dev = [example.source for example in found.dev.examples()]
+    assert len(train) + len(dev) == 211
+    assert dev
+    assert not set(train) & set(dev)
+    (tmp_path / "pairs.tsv").write_text("another\tfile\n", encoding="utf-8")
+    assert corpora(given, tmp_path, tmp_path / "run").dev.part == found.dev.part
+
+
+def test_two_halves_of_a_file_are_the_file(tmp_path: Path) -> None:
+    both = [{"source": "pairs.tsv", "half": half} for half in ("first", "second")]
+    found = corpora(recipe(tmp_path, dev=both[0], test=both[1]), tmp_path, tmp_path / "run")
+    assert found.test is not None
+    first = {example.source for example in found.dev.examples()}
+    second = {example.source for example in found.test.examples()}
+    assert first
+    assert second
+    assert not first & second
+    assert first | second == {example.source for example in found.train[0].examples()}
+
+
+def test_a_half_for_training_needs_a_dev_set(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be divided once more"):
+        corpora(recipe(tmp_path, train=[{"source": "pairs.tsv", "half": "first"}]), tmp_path, tmp_path / "run")
+
+
+def test_the_history_of_a_dialogue_is_its_last_turns_oldest_first() -> None:
+    turns = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("x", "y"), ("y", "z")]
+    examples = [Example((source,), target) for source, target in turns]
+    contexts = [example.context for example in with_history(examples, 2)]
+    assert contexts == [(), ("a",), ("a", "b"), ("b", "c"), (), ("x",)]
+
+
+def test_equal_sources_with_equal_contexts_are_one_question() -> None:
+    examples = [
+        Example(("one",), "un"),
+        Example(("two",), "deux"),
+        Example(("one",), "une"),
+        Example(("one",), "l'un", context=("before",)),
+    ]
+    asked = questions(examples)
+    assert asked.references == (("un", "une"), ("deux",), ("l'un",))
+    assert [(one.source, one.context) for one in asked.examples] == [("one", ()), ("two", ()), ("one", ("before",))]
+    assert asked.first(2).references == (("un", "une"), ("deux",))
