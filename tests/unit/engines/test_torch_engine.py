@@ -36,11 +36,12 @@ def test_steps_are_the_whole_forward(engine: TorchEngine) -> None:
 
 def test_a_block_gives_what_follows_its_last_position(engine: TorchEngine) -> None:
     tokens_BT = torch.randint(5, SIZE, (3, 5))
-    block, _, _ = engine.step(tokens_BT, engine.start(SOURCE))
+    block, _, block_attention = engine.step(tokens_BT, engine.start(SOURCE), weights=True)
     state = engine.start(SOURCE)
     for place in range(5):
-        single, state, _ = engine.step(tokens_BT[:, place : place + 1], state)
+        single, state, attention = engine.step(tokens_BT[:, place : place + 1], state, weights=True)
     torch.testing.assert_close(block, single, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(block_attention, attention, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_can_be_repeated_reordered_and_dropped(engine: TorchEngine) -> None:

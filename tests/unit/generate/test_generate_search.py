@@ -15,6 +15,7 @@ from isthmus.core.errors import IsthmusError
 from isthmus.core.padded import Padded
 from isthmus.engines.engine import EngineState
 from isthmus.generate.expand import Beam, Sample, top
+from isthmus.generate.jobs import Job, Target, search_jobs
 from isthmus.generate.noise import request_seed
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.rules import rules_of
@@ -166,6 +167,10 @@ def test_an_output_begins_as_it_must_even_with_forbidden_pieces() -> None:
             for one in hypotheses:
                 assert list(one.ids[: len(prefix)]) == prefix
                 assert one.token_scores[: len(prefix)] == pytest.approx(engine.score(source, prefix), abs=1e-6)
+            if values.get("num_beams") == 1:
+                free = engine.log_probs(source, (*engine.start_ids, *prefix))
+                free[[0, 1]] = float("-inf")
+                assert int(free.argmax()) == (*hypotheses[0].ids, END)[len(prefix)]
 
 
 def test_a_dead_end_is_said() -> None:
@@ -222,6 +227,17 @@ def test_a_sample_does_not_depend_on_its_neighbours() -> None:
         assert draws(engine, sampling, [source], 5)[0] == together[index]
         assert backwards[-1 - index] == together[index][:3]
     assert len({one.ids for sampled in together for one in sampled}) > len(SOURCES)
+
+
+def test_different_sources_draw_differently() -> None:
+    class Deaf(TableEngine):
+        def log_probs(self, source: Sequence[int], history: Sequence[int]) -> Tensor:
+            return super().log_probs((), history)
+
+    options = GenerationOptions(do_sample=True, top_k=0, temperature=3.0, seed=1)
+    jobs = [Job((number, END)) for number in range(4, 24)]
+    found = search_jobs(Deaf(seed=16), jobs, Target(END, ()), options)
+    assert len({one.hypotheses[0].ids for one in found}) > 5
 
 
 @pytest.mark.parametrize("values", [{"top_k": 0}, {"temperature": 0.6, "top_k": 5}, {"top_p": 0.8, "top_k": 0}])
