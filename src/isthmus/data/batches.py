@@ -100,9 +100,7 @@ class Batches:
         for pool in self._pools(epoch):
             plan = self._plan(pool, epoch)
             if before + len(plan) > start:
-                block = self._load(pool)
-                for rows in plan[max(0, start - before) :]:
-                    yield self._batch(pool, block, rows, epoch)
+                yield from self._pool_batches(pool, plan[max(0, start - before) :], epoch)
             before += len(plan)
 
     def batches_in(self, epoch: int) -> int:
@@ -174,8 +172,11 @@ class Batches:
             cuts.append(start + int(fitting.sum()))
         return cuts
 
-    def _load(self, pool: _Pool) -> Block:
-        return Block.join([self._encoded.block(start, stop, text=self._sample) for start, stop in pool.blocks])
+    def _pool_batches(self, pool: _Pool, plan: list[Index], epoch: int) -> Iterator[Batch]:
+        """Load a pool and yield its batches; the pool leaves memory before the next one is loaded."""
+        block = Block.join([self._encoded.block(start, stop, text=self._sample) for start, stop in pool.blocks])
+        for rows in plan:
+            yield self._batch(pool, block, rows, epoch)
 
     def _batch(self, pool: _Pool, block: Block, rows: Index, epoch: int) -> Batch:
         if not self._sample:
