@@ -12,50 +12,8 @@ from isthmus.data.pairs import Pairs
 from isthmus.workflows.automatic import automatic_recipe
 from isthmus.workflows.recipe import Recipe
 
-WORDS = [
-    "the",
-    "a",
-    "small",
-    "large",
-    "red",
-    "old",
-    "house",
-    "tree",
-    "dog",
-    "bird",
-    "sees",
-    "likes",
-    "finds",
-    "near",
-    "under",
-    "with",
-    "and",
-    "then",
-    "while",
-    "never",
-]
-WORTE = [
-    "der",
-    "ein",
-    "kleines",
-    "großes",
-    "rotes",
-    "altes",
-    "haus",
-    "baum",
-    "hund",
-    "vogel",
-    "sieht",
-    "mag",
-    "findet",
-    "bei",
-    "unter",
-    "mit",
-    "und",
-    "dann",
-    "während",
-    "nie",
-]
+ENGLISH = "the a small large red old house tree dog bird sees likes finds near under with and then while never"
+GERMAN = "der ein kleines großes rotes altes haus baum hund vogel sieht mag findet bei unter mit und dann während nie"
 
 
 def corpus(folder: Path, rows: list[tuple[str, str]]) -> Pairs:
@@ -70,12 +28,12 @@ def chosen(pairs: Pairs, minutes: float = 10.0, gflops: float = 250.0) -> Recipe
 
 def sentences(count: int) -> list[tuple[str, str]]:
     draw = random.Random(5)
+    english, german = ENGLISH.split(), GERMAN.split()
     made = []
     for number in range(count):
-        picks = [draw.randrange(len(WORDS)) for _ in range(7)]
-        made.append(
-            (" ".join(WORDS[p] for p in picks) + f" x{number}.", " ".join(WORTE[p] for p in picks) + f" y{number}.")
-        )
+        picks = [draw.randrange(19) for _ in range(7)]
+        source, target = (" ".join(words[pick] for pick in picks) for words in (english, german))
+        made.append((f"{source} x{number}.", f"{target} y{number}."))
     return made
 
 
