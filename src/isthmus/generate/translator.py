@@ -94,12 +94,27 @@ class Translator:
     ) -> list[str]:
         """The output of each text, in order: by beam search with 5 beams, unless the bundle or the call says otherwise.
 
-        Every option is explained at `GenerationOptions`; None leaves it as it is. With `num_return_sequences` = n there are
-        n outputs of each text, one after the other. An output that reached its maximum length gives a `GenerationWarning`.
+        None leaves an option as the bundle has it; each is explained at `GenerationOptions`. An output that reached its
+        maximum length gives a `GenerationWarning`.
 
         Args:
             texts: one text or several; an empty text gives an empty output.
             options: options as one value; the keywords below win over it.
+            max_length: the most pieces to produce, without start and end; 2 x source + 10 unless said otherwise.
+            max_new_tokens: another name of `max_length`.
+            min_length: no end before so many pieces.
+            num_beams: beams of the search; 1 is greedy.
+            num_return_sequences: outputs of each text; they stand one after the other.
+            do_sample: draw from the model's probabilities instead of searching.
+            temperature: of sampling.
+            top_k: sample among the k most probable pieces; 0 is all.
+            top_p: sample among the most probable pieces that make up this probability.
+            min_p: sample among pieces at least this many times as probable as the best.
+            length_penalty: above 0 favours long outputs.
+            early_stopping: when a beam search is done.
+            seed: of sampling.
+            batch: how many sentences to search at a time.
+            split_sentences: whether to generate from each sentence by itself.
 
         Raises:
             InputError: options that contradict each other, or a text that is too long for the model.
