@@ -13,6 +13,7 @@ from isthmus.core.errors import InputError
 from isthmus.data.codec import CodecConfig
 from isthmus.data.doctor import Diagnosis, Finding, examine
 from isthmus.data.doctor.alignment import shifts
+from isthmus.data.doctor.sides import Sides
 from isthmus.data.pairs import Pairs
 from tests.unit.data.toy import codec, tsv, write
 
@@ -212,6 +213,17 @@ def test_a_dev_set_in_the_other_direction_is_fatal(tmp_path: Path) -> None:
 def test_sides_in_one_language_are_not_called_exchanged(tmp_path: Path) -> None:
     sentences = [source for source, _ in clean(4001)]
     assert diagnose(tmp_path, list(zip(sentences[:2000], sentences[2001:], strict=True))).findings == ()
+
+
+def test_no_text_speaks_for_itself() -> None:
+    choose = random.Random(0)
+    texts = ["".join(choose.choices("abcdefghij", k=13)) for _ in range(606)]
+    sides = Sides()
+    sides.learn(texts[:101], texts[303:404], 0)
+    sides.learn(texts[101:303], texts[404:], 101)
+    looks = sides.judge().look(texts[:303], 0)
+    assert abs((looks > 0).mean() - 0.5) < 0.1
+    assert np.allclose(looks[101:], sides.judge().look(texts[101:303], 101))
 
 
 @pytest.mark.parametrize("offset", [1, -1, 3])

@@ -51,6 +51,14 @@ def test_seen_is_a_set(batches: list[list[int]]) -> None:
     assert seen.holds(np.arange(50, dtype=np.uint64)).tolist() == [value in naive for value in range(50)]
 
 
+def test_many_small_additions_stay_few_runs() -> None:
+    seen = Seen()
+    for number in range(1009):
+        assert seen.add(np.array([number], dtype=np.uint64)).all()
+    assert len(seen) == 1009
+    assert len(seen._runs) <= 10
+
+
 def test_hashes_do_not_change() -> None:
     assert text_hash("a", "b") == 11797832347080049151
     assert text_hashes([("a", "b"), ("é",)]).tolist() == [text_hash("a", "b"), text_hash("é")]
