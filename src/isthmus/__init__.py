@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.model.memory import Memory
     from isthmus.model.state import DecoderState
     from isthmus.model.transformer import Transformer
+    from isthmus.workflows.fit import fit
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ __all__ = [
     "Transformer",
     "Translator",
     "build",
+    "fit",
     "load",
     "search",
 ]
@@ -70,6 +72,7 @@ _MODULE_OF: Final = MappingProxyType(
         "Transformer": "isthmus.model.transformer",
         "Translator": "isthmus.generate.translator",
         "build": "isthmus.model.build",
+        "fit": "isthmus.workflows.fit",
         "load": "isthmus.generate.load",
         "search": "isthmus.generate.search",
     }

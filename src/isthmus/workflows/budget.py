@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import statistics
 import tempfile
 import time
@@ -10,15 +11,35 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
+from isthmus.core.config import parse
 from isthmus.core.errors import InputError
 from isthmus.train.config import TrainingConfig
 from isthmus.train.job import Job, Place
 from isthmus.train.trainer import train
+from isthmus.workflows.recipe import Recipe, plain
 
 WARM_UP, MEASURED = 3, 12
 RESERVE = 0.95
 VALIDATIONS = 12
 """How often a run with a time limit is validated."""
+
+
+def check_minutes(minutes: float) -> None:
+    """Raise an InputError unless the time for training is a positive number."""
+    if not 0 < minutes < math.inf:
+        raise InputError(
+            "the time for training must be positive", expected="minutes > 0", got=str(minutes), where="--minutes"
+        )
+
+
+def within(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with a number of steps, and validations and warm-up to match."""
+    table = plain(recipe)
+    schedule = dict(table["train"]["schedule"])
+    schedule["warmup"] = max(1, min(int(schedule["warmup"]), steps // 10))
+    every = max(1, -(-steps // VALIDATIONS))
+    timed = {**table["train"], "steps": steps, "validate_every": every, "schedule": schedule}
+    return parse(Recipe, {**table, "train": timed}, "recipe")
 
 
 def steps_for(job: Job, minutes: float) -> int:
@@ -27,10 +48,7 @@ def steps_for(job: Job, minutes: float) -> int:
     Raises:
         InputError: the time is not positive, or too short for anything.
     """
-    if not minutes > 0:
-        raise InputError(
-            "the time for training must be positive", expected="minutes > 0", got=str(minutes), where="--minutes"
-        )
+    check_minutes(minutes)
     begun = time.perf_counter()
     model = copy.deepcopy(job.model)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,10 +1,8 @@
-"""From a recipe to a bundle: doctor, vocabularies, batches, training, the best model, its scores."""
+"""From pairs or a recipe to a bundle: doctor, vocabularies, batches, training, the best model, its scores."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +10,13 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from isthmus.core.config import parse
-from isthmus.core.errors import CheckpointError, DataError, InputError, TrainingError
-from isthmus.core.files import write_json, write_text
+from isthmus.core.errors import InputError, TrainingError
+from isthmus.core.files import existing_file, write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
-from isthmus.data.doctor import Diagnosis, examine
 from isthmus.data.pairs import Pairs
 from isthmus.evaluate.report import Provenance, Report
 from isthmus.generate.load import load
+from isthmus.generate.translator import Translator
 from isthmus.model.build import build
 from isthmus.model.bundle import Bundle, weights_hash
 from isthmus.train.events import Event, Stopped, Validated
@@ -30,11 +27,14 @@ from isthmus.train.progress import shown
 from isthmus.train.track import build_tracker, tracked
 from isthmus.train.trainer import resumed_runtime, train
 from isthmus.train.validate import LossValidator, Validator
-from isthmus.workflows.budget import VALIDATIONS, steps_for
+from isthmus.workflows.automatic import automatic_recipe
+from isthmus.workflows.budget import check_minutes, steps_for, within
 from isthmus.workflows.card import card
+from isthmus.workflows.claim import NOTE, RESOLVED, agreed, claim, has_begun, noted
+from isthmus.workflows.diagnose import Visit, visits
 from isthmus.workflows.judge import GenerationValidator, report
 from isthmus.workflows.prepare import Corpora, Prepared, codec_of, corpora, prepare, questions
-from isthmus.workflows.recipe import Recipe, plain, toml
+from isthmus.workflows.recipe import Recipe, load_recipe, plain, toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,114 @@ class Request:
     allow_changed: frozenset[str] = frozenset()
 
 
-def fit(request: Request, out: Path, console: Console | None = None) -> Fitted:
+Files = str | Path | tuple[str | Path, str | Path] | Pairs
+"""A TSV or JSON Lines file of pairs, or two line-aligned files: sources and targets."""
+
+MINUTES = 30.0
+"""The time for training where there is neither a recipe nor another word about it."""
+
+
+def fit(
+    recipe: str | Path | Recipe | None = None,
+    *,
+    out: str | Path,
+    data: Files | None = None,
+    dev: Files | None = None,
+    test: Files | None = None,
+    languages: tuple[str, str] = ("", ""),
+    minutes: float | None = None,
+    progress: bool = True,
+) -> Translator:
+    """Train a model from pairs or from a recipe, or go on with the training that `out` holds; return the best one.
+
+    Args:
+        recipe: a recipe or its file; without one, everything is chosen from a look at `data`, the time and the machine.
+        out: the folder of the run; the best model is left in `out/best`.
+        data: the training pairs, if there is no recipe.
+        dev: the development pairs; by default some of the training pairs are held out.
+        test: the test pairs, scored once at the end.
+        languages: of the sources and of the targets (BCP 47), if there is no recipe.
+        minutes: the time for training; by default what the recipe says, and without a recipe 30 minutes.
+        progress: show what is happening on standard error.
+
+    Raises:
+        InputError: neither a recipe nor pairs are given, or both; or they cannot be used.
+        KeyboardInterrupt: training was interrupted, after a checkpoint was written; the same call goes on from there.
+
+    Example:
+        >>> isthmus.fit(data=("train.en", "train.fr"), out="en-fr", minutes=30)  # doctest: +SKIP
+    """
+    folder = Path(out)
+    if recipe is None and data is not None:
+        dev_pairs, test_pairs = (None if one is None else pairs_of(one, languages) for one in (dev, test))
+        named = pairs_of(data, languages), dev_pairs, test_pairs
+        request = automatic_request(named, MINUTES if minutes is None else minutes, folder)
+    elif recipe is not None and (data, dev, test) == (None, None, None):
+        loaded = recipe if isinstance(recipe, Recipe) else load_recipe(Path(recipe))
+        base = Path() if isinstance(recipe, Recipe) else Path(recipe).parent
+        request = Request(loaded, base, minutes)
+    else:
+        raise InputError(
+            "training needs a recipe or pairs",
+            expected="`recipe`, or `data` (and if there are any `dev` and `test`)",
+            got="neither" if recipe is None else "both",
+            where="fit",
+            fix="name the sets in the recipe, or leave the recipe out",
+        )
+    fitted = run(request, folder, Console(stderr=True) if progress else None)
+    if fitted.stopped == "interrupted":
+        raise KeyboardInterrupt
+    return load(fitted.bundle)
+
+
+def pairs_of(files: Files, languages: tuple[str, str] = ("", "")) -> Pairs:
+    """The pairs of one file or of two, in their languages."""
+    if isinstance(files, Pairs):
+        return files
+    source, target = files if isinstance(files, tuple) else (files, None)
+    return Pairs(Path(source), None if target is None else Path(target), (), *languages)
+
+
+def automatic_request(
+    named: tuple[Pairs, Pairs | None, Pairs | None],
+    minutes: float,
+    out: Path,
+    *,
+    resume: bool = False,
+    allow_changed: frozenset[str] = frozenset(),
+) -> Request:
+    """The request of a training without a recipe; a run that has begun keeps the recipe that was chosen for it.
+
+    Args:
+        named: the training, development and test pairs.
+        minutes: the time for training.
+        out: the folder of the run.
+        resume: as in `Request`.
+        allow_changed: as in `Request`.
+
+    Raises:
+        InputError: the time is not positive, or a file is missing.
+        DataError: the training pairs cannot be read.
+    """
+    check_minutes(minutes)
+    resolved = [
+        None if one is None else replace(one, source=one.source.resolve(), target=one.target and one.target.resolve())
+        for one in named
+    ]
+    for one in resolved:
+        for file in () if one is None else one.files:
+            existing_file(file, "the corpus")
+    recipe = None
+    if has_begun(out) and (out / NOTE).is_file():
+        before = Recipe.of(noted(out)["recipe"], str(out / NOTE))
+        sets = before.data.train[0], before.data.dev, before.data.test
+        found = [None if files is None else before.data.corpus(files, out).pairs for files in sets]
+        recipe = before if found == resolved else None
+    recipe = recipe or automatic_recipe(*named, minutes, probe())
+    return Request(recipe, out, minutes, resume, allow_changed)
+
+
+def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
     """Train a model, or go on with the training that `out` holds, and leave the best bundle in `out/best`.
 
     Args:
@@ -80,111 +187,44 @@ def fit(request: Request, out: Path, console: Console | None = None) -> Fitted:
         console: where progress is shown; `None` shows nothing.
 
     Raises:
+        InputError: the time for training is not positive, a file is missing, or `out` cannot be the folder of the run.
         DataError: the corpora cannot be used; what the doctor calls fatal ends here.
         CheckpointError: `out` holds another run.
         ConfigError: parts that do not fit each other.
         TrainingError: the loss stayed non-finite.
     """
     console = console or Console(quiet=True)
-    recipe = _claim(request, out)
+    if request.minutes is not None:
+        check_minutes(request.minutes)
+    recipe = agreed(request.recipe, request.minutes, out, request.resume, request.allow_changed)
+    found_wrong = () if has_begun(out) else _diagnosed(recipe, request.base, console)
+    claim(request.recipe, request.minutes, out)
+    for number, visit in enumerate(found_wrong):
+        write_json(out / f"doctor{number or ''}.json", visit.diagnosis.to_json())
     found = corpora(recipe, request.base, out)
-    if not (out / "checkpoints").is_dir():
-        _diagnose(found, out, console)
     codec = codec_of(recipe, found.train, out)
     prepared = prepare(recipe, found, codec, out)
     _tell(prepared, console)
     job = _job(recipe, found, prepared, out, request.allow_changed)
-    if request.minutes is not None and not (out / "recipe.toml").is_file():
+    if request.minutes is not None and not (out / RESOLVED).is_file():
         recipe = within(recipe, steps_for(job, request.minutes))
         job = replace(job, config=recipe.train)
-    write_text(out / "recipe.toml", toml(recipe))
+    write_text(out / RESOLVED, toml(recipe))
     reason = _train(job, recipe, prepared, out, console)
     if reason == "interrupted":
         return Fitted(out / "best", reason, None)
     return Fitted(out / "best", reason, _report(recipe, found, out, console))
 
 
-def within(recipe: Recipe, steps: int) -> Recipe:
-    """The recipe with a number of steps, and validations and warm-up to match."""
-    table = plain(recipe)
-    schedule = dict(table["train"]["schedule"])
-    schedule["warmup"] = max(1, min(int(schedule["warmup"]), steps // 10))
-    every = max(1, -(-steps // VALIDATIONS))
-    timed = {**table["train"], "steps": steps, "validate_every": every, "schedule": schedule}
-    return parse(Recipe, {**table, "train": timed}, "recipe")
-
-
-def _claim(request: Request, out: Path) -> Recipe:
-    """Note in the folder what is asked for, or find the resolved recipe of the same request there."""
-    if out.is_file():
-        raise InputError(
-            "a run needs a folder", expected="a folder", got="a file", where=str(out), fix="name another --out"
-        )
-    asked = {"recipe": plain(request.recipe), "minutes": request.minutes}
-    note = out / "request.json"
-    if not note.is_file():
-        if request.resume:
-            raise InputError(
-                "there is no run to resume", expected=note.name, got="none", where=str(out), fix="leave --resume out"
-            )
-        write_json(note, asked)
-        return request.recipe
-    before = json.loads(note.read_text(encoding="utf-8"))
-    changed = sorted(name for name in _differing(before, asked, "") if not _allowed(name, request.allow_changed))
-    if changed:
-        raise CheckpointError(
-            "this folder holds a run of another recipe",
-            expected="the recipe it was started with",
-            got=f"other values of {', '.join(changed)}",
-            where=str(out),
-            fix=f"name another --out, or permit it: --allow-changed {changed[0]}",
-        )
-    resolved = out / "recipe.toml"
-    if not resolved.is_file() or before != asked:
-        return request.recipe
-    return _read_resolved(resolved)
-
-
-def _read_resolved(path: Path) -> Recipe:
-    return Recipe.of(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
-
-
-def _differing(before: Any, now: Any, path: str) -> Iterator[str]:
-    """Dotted names of the fields in which two tables differ."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in sorted(before.keys() | now.keys()):
-            yield from _differing(before.get(key), now.get(key), f"{path}.{key}" if path else str(key))
-    elif before != now:
-        yield path.removeprefix("recipe.")
-
-
-def _allowed(name: str, allowed: frozenset[str]) -> bool:
-    return any(name == field or name.startswith(f"{field}.") for field in allowed)
-
-
-def _diagnose(found: Corpora, out: Path, console: Console) -> None:
+def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...]:
     """Let the doctor look at every corpus; stop at what would ruin the run."""
-    held_out = found.dev.part is not None
-    dev, test = None if held_out else found.dev.pairs, None if found.test is None else found.test.pairs
-    for number, corpus in enumerate(found.train):
-        diagnosis = _examined(corpus.pairs, dev, test, console)
-        write_json(out / f"doctor{number or ''}.json", diagnosis.to_json())
-        if diagnosis.fatal:
-            first = diagnosis.fatal[0]
-            raise DataError(
-                "the data would ruin the run",
-                expected="no fatal finding of the doctor",
-                got="; ".join(finding.message for finding in diagnosis.fatal),
-                where=str(corpus.pairs),
-                fix=first.remedy,
-            )
-
-
-def _examined(train: Pairs, dev: Pairs | None, test: Pairs | None, console: Console) -> Diagnosis:
-    diagnosis = examine(train, dev, test)
-    for line in diagnosis.report():
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return diagnosis
+    found = visits(recipe, base)
+    for visit in found:
+        for line in visit.diagnosis.report():
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for visit in found:
+        visit.refuse()
+    return found
 
 
 def _tell(prepared: Prepared, console: Console) -> None:
