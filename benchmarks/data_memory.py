@@ -36,7 +36,8 @@ def measure(count: int) -> dict[str, float]:
     from isthmus.data.corpora import Corpus
     from isthmus.data.filters import FilterConfig
     from isthmus.data.pairs import Pairs
-    from isthmus.text.tokenizer import SentencePieceConfig, train_tokenizer
+    from isthmus.text.build import train_tokenizer
+    from isthmus.text.tokenizer import SentencePieceConfig
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

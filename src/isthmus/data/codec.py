@@ -14,7 +14,8 @@ from isthmus.core.config import Config, parse
 from isthmus.core.errors import BundleError, InputError
 from isthmus.core.files import sha256, write_json
 from isthmus.data.example import Example
-from isthmus.text.tokenizer import Tokenizer, load_tokenizer
+from isthmus.text.build import load_tokenizer
+from isthmus.text.tokenizer import Tokenizer
 from isthmus.text.vocabulary import EOS
 
 FORMAT = 1

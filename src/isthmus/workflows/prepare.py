@@ -17,8 +17,9 @@ from isthmus.data.example import Example
 from isthmus.data.filters import FilterConfig
 from isthmus.data.pairs import read
 from isthmus.data.split import Part, hold_out
+from isthmus.text.build import train_tokenizer
 from isthmus.text.metrics import group
-from isthmus.text.tokenizer import SentencePieceConfig, Tokenizer, train_tokenizer
+from isthmus.text.tokenizer import SentencePieceConfig, Tokenizer
 from isthmus.workflows.recipe import Recipe
 
 

@@ -10,7 +10,8 @@ import torch
 from isthmus.data.codec import Codec, CodecConfig
 from isthmus.model.build import ModelConfig, build
 from isthmus.model.bundle import Bundle
-from isthmus.text.tokenizer import CharacterConfig, train_tokenizer
+from isthmus.text.build import train_tokenizer
+from isthmus.text.tokenizer import CharacterConfig
 from isthmus.text.vocabulary import EOS
 
 MODEL = {

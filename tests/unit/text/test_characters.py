@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.core.errors import BundleError, DataError, InputError
+from isthmus.text.build import load_tokenizer, train_tokenizer
 from isthmus.text.characters import CharacterTokenizer
-from isthmus.text.tokenizer import CharacterConfig, load_tokenizer, train_tokenizer
+from isthmus.text.tokenizer import CharacterConfig
 from isthmus.text.vocabulary import BOS, EOS, PAD, UNK
 
 CONFIG = CharacterConfig(languages=("fr",), user_pieces=("<n>", "<n>x", "q"))

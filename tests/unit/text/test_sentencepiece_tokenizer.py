@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isthmus.core.errors import BundleError, ConfigError, DataError, InputError
+from isthmus.text.build import load_tokenizer, train_tokenizer
 from isthmus.text.sentencepiece_model import arranged, piece_names
 from isthmus.text.sentencepiece_tokenizer import SentencePieceTokenizer
-from isthmus.text.tokenizer import SentencePieceConfig, load_tokenizer, train_tokenizer
+from isthmus.text.tokenizer import SentencePieceConfig
 from isthmus.text.vocabulary import EOS, UNK
 
 WORDS = [

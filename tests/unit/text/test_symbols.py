@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.core.errors import DataError, InputError
+from isthmus.text.build import load_tokenizer, train_tokenizer
 from isthmus.text.symbols import SymbolTokenizer
-from isthmus.text.tokenizer import SymbolConfig, load_tokenizer, train_tokenizer
+from isthmus.text.tokenizer import SymbolConfig
 from isthmus.text.vocabulary import EOS, UNK
 
 TRAINED = SymbolTokenizer.train(

@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
-from isthmus.text import tokenizer
+from isthmus.text import build
 from isthmus.text.tokenizer import CharacterConfig, SentencePieceConfig, SymbolConfig, TokenizerConfig
 
 
@@ -48,17 +48,17 @@ def test_bad_values_are_named(values: dict[str, object], says: str) -> None:
 
 def test_of_many_texts_a_random_choice_is_taken() -> None:
     texts = [str(n) for n in range(1009)]
-    chosen = tokenizer._some(iter(texts), 101, 5)
-    assert chosen == tokenizer._some(iter(texts), 101, 5) != tokenizer._some(iter(texts), 101, 6)
+    chosen = build._some(iter(texts), 101, 5)
+    assert chosen == build._some(iter(texts), 101, 5) != build._some(iter(texts), 101, 6)
     assert len(set(chosen)) == 101
     assert set(chosen) <= set(texts)
-    assert tokenizer._some(iter(texts), 1009, 5) == texts
+    assert build._some(iter(texts), 1009, 5) == texts
 
 
 def test_the_choice_is_fair() -> None:
     counts = [0] * 7
     for seed in range(2000):
-        for text in tokenizer._some((str(n) for n in range(7)), 3, seed):
+        for text in build._some((str(n) for n in range(7)), 3, seed):
             counts[int(text)] += 1
     assert all(abs(count / 2000 - 3 / 7) < 0.04 for count in counts)
 
