@@ -112,16 +112,16 @@ class Architecture:
         one = self.config.embedding.tied in ("all", "source-target")
         return (TARGET_SIZE, TARGET_SIZE) if one else (SOURCE_SIZE, TARGET_SIZE)
 
-    def model(self, seed: int = 1) -> EncoderDecoder:
+    def model(self, seed: int = 1, sizes: tuple[int, int] | None = None) -> EncoderDecoder:
         """The model in evaluation mode; no weight is 0 or 1, so that none can be forgotten unnoticed."""
         with seeded(seed):
-            model = build(self.config, *self.sizes)
+            model = build(self.config, *(sizes or self.sizes))
             if CONNECTIONS[self.connection] is None:
                 for layer in decoder_layers(model):
                     layer.connection = Coverage(D_MODEL)
             with torch.no_grad():
                 for parameter in model.parameters():
-                    parameter += 0.1 * torch.randn_like(parameter)
+                    parameter.add_(torch.randn_like(parameter), alpha=0.1)
         return model.eval()
 
 

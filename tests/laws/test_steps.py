@@ -21,14 +21,14 @@ from isthmus.model.state import DecoderState
 from tests.laws.architectures import FAST, TARGET_SIZE, Architecture, agree, architectures, batch
 
 LENGTHS = (7, 3, 5)
-WIDTH = 11
+WIDTH = 7
 
 
 def stepped(model: EncoderDecoder, memory: Memory, tokens_BT: Tensor, blocks: Sequence[int]) -> Tensor:
     """Log-probabilities [B, T, V] read block by block."""
     state = model.start(memory)
     found = []
-    for block_BT in tokens_BT.split(list(blocks), dim=1):
+    for block_BT in torch.split(tokens_BT, list(blocks), dim=1):
         decoded, state = model.step(block_BT, state)
         found.append(model.head.log_probs(decoded))
     return torch.cat(found, dim=1)
@@ -39,7 +39,7 @@ def stepped(model: EncoderDecoder, memory: Memory, tokens_BT: Tensor, blocks: Se
 def test_steps_are_one_forward(architecture: Architecture) -> None:
     model, source, target = architecture.model(), batch(*LENGTHS), batch(WIDTH, WIDTH, WIDTH, seed=1)
     whole_BTV = model(source, target)
-    for blocks in ([1] * WIDTH, [WIDTH], [2, 1, 5, 3], [10, 1]):
+    for blocks in ([1] * WIDTH, [WIDTH], [2, 1, 3, 1], [6, 1]):
         agree(stepped(model, model.encode(source), target.ids_BT, blocks), whole_BTV)
 
 
@@ -77,7 +77,7 @@ def test_selecting_rows_commutes_with_steps(architecture: Architecture, rows: li
     rows_B = torch.tensor(rows)
     whole_BTV = model(source, target)[rows_B]
     memory = model.encode(source)
-    agree(stepped(model, memory.select(rows_B), target.ids_BT[rows_B], [4, 7]), whole_BTV)
+    agree(stepped(model, memory.select(rows_B), target.ids_BT[rows_B], [4, 3]), whole_BTV)
     for before in (0, 1, 4):
         state = model.start(memory)
         for t in range(before):

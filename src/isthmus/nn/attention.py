@@ -69,22 +69,32 @@ def attend(
     """
     if not weights and query_BHTK.device.type != "cpu":
         return _fused(query_BHTK, key_BGSK, value_BGSK, allowed, scale, dropout), None
-    B, H, T, K = query_BHTK.shape
-    G, S = key_BGSK.shape[1], key_BGSK.shape[2]
-    query_BGRK = (query_BHTK * scale).reshape(B, G, (H // G) * T, K)
-    scores_BHTS = torch.matmul(query_BGRK, key_BGSK.transpose(2, 3)).view(B, H, T, S)
+    scores_BHTS = _scores(query_BHTK * scale, key_BGSK)
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, torch.finfo(scores_BHTS.dtype).min)
     weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32)
-    dropped_BHTS = drop(weights_BHTS, dropout, True)
-    context_BHTK = torch.matmul(dropped_BHTS.to(value_BGSK.dtype).view(B, G, (H // G) * T, S), value_BGSK).view(
-        B, H, T, K
-    )
+    context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
     if allowed is not None:
         some = allowed.any(dim=-1, keepdim=True)
         context_BHTK = context_BHTK * some
         weights_BHTS = weights_BHTS * some if weights else weights_BHTS
     return context_BHTK, weights_BHTS if weights else None
+
+
+def _scores(query_BHTK: Tensor, key_BGSK: Tensor) -> Tensor:
+    """Q Kᵀ [B, H, T, S]; H/G query heads in a row share a key head, which is not repeated in memory."""
+    G = key_BGSK.shape[1]
+    if query_BHTK.shape[1] == G:
+        return torch.matmul(query_BHTK, key_BGSK.transpose(2, 3))
+    return torch.einsum("bgrtk,bgsk->bgrts", query_BHTK.unflatten(1, (G, -1)), key_BGSK).flatten(1, 2)
+
+
+def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
+    """The weighted sums of values [B, H, T, K], heads shared as in `_scores`."""
+    G = value_BGSK.shape[1]
+    if weights_BHTS.shape[1] == G:
+        return torch.matmul(weights_BHTS, value_BGSK)
+    return torch.einsum("bgrts,bgsk->bgrtk", weights_BHTS.unflatten(1, (G, -1)), value_BGSK).flatten(1, 2)
 
 
 def _fused(
