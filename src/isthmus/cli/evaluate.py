@@ -1,0 +1,77 @@
+"""`isthmus evaluate`: scores of a model on pairs it has not seen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isthmus.cli import models, options
+
+if TYPE_CHECKING:
+    from isthmus.data.pairs import Pairs
+    from isthmus.evaluate.report import Report
+
+commands = typer.Typer()
+
+
+@commands.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A bundle, or the folder of a training run.")],
+    source: options.Source = None,
+    target: options.Target = None,
+    data: options.Data = None,
+    metrics: options.Metrics = "bleu,chrf",
+    output: Annotated[
+        Path | None, typer.Option(metavar="HYPOTHESES", help="Write the outputs to a file, one a different source.")
+    ] = None,
+    as_json: options.Json = False,
+    beam: options.Beam = None,
+    max_length: options.MaxLength = None,
+    batch: options.Batch = None,
+    sample: options.Sample = False,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "float32",
+    threads: options.Threads = None,
+) -> None:
+    """Score a model on pairs: generate from each different source, and compare with all its targets.
+
+    Every score comes with its 95 % interval and its recipe. The report is also
+    left in MODEL, as evaluation-NAME.json.
+
+      isthmus evaluate en-fr --source test.en --target test.fr --metrics bleu,chrf,ter
+    """
+    pairs = options.needed(options.one_corpus(source, target, data))
+    names = options.metric_names(metrics)
+    from isthmus.core.files import write_text
+    from isthmus.data.pairs import read
+    from isthmus.workflows.judge import report
+    from isthmus.workflows.prepare import questions
+
+    asked = questions(read(pairs))
+    opened = models.opened(model, device, precision, threads)
+    given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
+    chosen = options.resolved(opened.machine, given)
+    provenance = opened.provenance(chosen.model_dump(exclude_unset=True), pairs)
+    with options.as_spelled():
+        scored, outputs = report(opened.machine, asked, names, provenance, chosen)
+    if output is not None:
+        write_text(output, "".join(f"{options.one_line(text)}\n" for text in outputs))
+    _leave(scored, model, pairs)
+    lines = [json.dumps(scored.to_json(), ensure_ascii=False)] if as_json else scored.table()
+    typer.echo("\n".join(lines))
+
+
+def _leave(scored: Report, model: Path, pairs: Pairs) -> None:
+    """Leave the report beside the model, if it lies where one may write."""
+    path = model / f"evaluation-{pairs.source.name.removesuffix('.gz')}.json"
+    try:
+        scored.write(path)
+    except OSError as error:
+        typer.echo(f"warning: the report could not be left in {path}: {error.strerror}", err=True)

@@ -1,0 +1,152 @@
+"""`isthmus generate`: text in, text out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from itertools import tee
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isthmus.cli import options, reading
+from isthmus.core.errors import InputError
+
+if TYPE_CHECKING:
+    from isthmus.generate.answer import Answer
+    from isthmus.generate.options import GenerationOptions
+    from isthmus.generate.translator import Translator
+
+commands = typer.Typer()
+
+
+@commands.command()
+def generate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A bundle, or the folder of a training run.")],
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="TEXT", help="Inputs; without them, lines of standard input.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", metavar="FILE", help="Read the inputs from a file, one a line.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write to a file, whole or not at all (default: standard output)."),
+    ] = None,
+    document: Annotated[
+        bool,
+        typer.Option("--document", help="The whole input is one running text: sentences are split, line breaks kept."),
+    ] = False,
+    n_best: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="N outputs of each input, as lines of: input's number, tab, score, tab, text."
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON Lines: one object an input, written as soon as it is there.")
+    ] = False,
+    beam: options.Beam = None,
+    max_length: options.MaxLength = None,
+    batch: options.Batch = None,
+    sample: options.Sample = False,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    seed: options.Seed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "float32",
+    threads: options.Threads = None,
+) -> None:
+    """Generate an output for each line of input: one line in, one line out, always.
+
+    Beam search, unless --sample is given. Nothing is cut: an input that is too
+    long is an error, an output that reached its maximum length a warning.
+
+    isthmus generate en-fr "I love this beer."
+
+    isthmus generate en-fr < input.txt > output.txt
+
+    isthmus generate en-fr --input input.txt --n-best 5 --json
+    """
+    inputs: Iterable[str] = reading.whole(text or (), source) if document else reading.texts(text or (), source)
+    if output is not None and output.is_dir():
+        raise InputError(
+            "the output must be a file", expected="a file", got="a folder", where=str(output), fix="name a file in it"
+        )
+    from isthmus.generate.load import load
+
+    machine = load(model, device=device, precision=precision, threads=threads)
+    given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
+    given |= {} if n_best is None else {"num_return_sequences": n_best}
+    given |= {"split_sentences": True} if document else {}
+    chosen = options.resolved(machine, given)
+    shape = _as_json if as_json else _as_list if n_best is not None else _as_document if document else _as_line
+    typed = not text and source is None and not document and sys.stdin.isatty()
+    answers = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
+    _write(_written(answers, shape), output)
+
+
+def _of_all(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
+    """Each input with its answer; many are searched together."""
+    asked, kept = tee(inputs)
+    with options.as_spelled():
+        yield from zip(kept, machine.each(asked, chosen), strict=False)
+
+
+def _of_typed(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
+    """Each line with its answer, as it is typed."""
+    typer.echo("reading from the keyboard: a line an input; Ctrl-D ends", err=True)
+    with options.as_spelled():
+        for one in inputs:
+            yield one, machine.answers([one], chosen)[0]
+
+
+def _written(found: Iterable[tuple[str, Answer]], shape: Callable[[int, str, Answer], str]) -> Iterator[str]:
+    """What to write for each answer; its warnings go to standard error."""
+    for number, (one, answer) in enumerate(found, 1):
+        if answer.warnings:
+            more = f" (and {len(answer.warnings) - 1} more)" if len(answer.warnings) > 1 else ""
+            typer.echo(f"warning: input {number}: {answer.warnings[0]}{more}", err=True)
+        yield shape(number, one, answer)
+
+
+def _write(pieces: Iterable[str], output: Path | None) -> None:
+    from isthmus.core.files import write_text
+
+    if output is not None:
+        write_text(output, "".join(pieces))
+        return
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+
+def _as_line(number: int, source: str, answer: Answer) -> str:  # noqa: ARG001 - one of several shapes
+    return f"{options.one_line(answer.text)}\n"
+
+
+def _as_document(number: int, source: str, answer: Answer) -> str:  # noqa: ARG001 - one of several shapes
+    return answer.text if answer.text.endswith("\n") else f"{answer.text}\n"
+
+
+def _as_list(number: int, source: str, answer: Answer) -> str:  # noqa: ARG001 - one of several shapes
+    return "".join(f"{number}\t{one.score:.4f}\t{options.one_line(one.text)}\n" for one in answer.hypotheses)
+
+
+def _as_json(number: int, source: str, answer: Answer) -> str:
+    outputs = [
+        {"text": one.text, "score": one.score, "normalised": one.normalised, "stop": one.stop}
+        for one in answer.hypotheses
+    ]
+    values: dict[str, Any] = {
+        "index": number,
+        "input": source,
+        "text": answer.text,
+        "outputs": outputs,
+        "warnings": list(answer.warnings),
+        "seed": answer.seed,
+    }
+    return json.dumps(values, ensure_ascii=False) + "\n"

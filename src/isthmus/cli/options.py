@@ -1,0 +1,282 @@
+"""Options that several commands share, and what becomes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from isthmus.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from isthmus.data.pairs import Pairs
+    from isthmus.generate.options import GenerationOptions
+    from isthmus.generate.translator import Translator
+
+DATA, SEARCH, SAMPLING, MACHINE = "Data", "Search", "Sampling", "Machine"
+
+Source = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The sources, one a line (plain or .gz).", rich_help_panel=DATA)
+]
+Target = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The targets: line n answers line n of --source.", rich_help_panel=DATA),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Or both in one file: source, tab, target; or JSON Lines.", rich_help_panel=DATA),
+]
+Dev = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PAIRS", help="The development set: one TSV, or two files with a comma.", rich_help_panel=DATA
+    ),
+]
+Test = Annotated[
+    str | None,
+    typer.Option(metavar="PAIRS", help="The test set: one TSV, or two files with a comma.", rich_help_panel=DATA),
+]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        metavar="NAMES", help="bleu, chrf, ter, exact, word-error, wer, per, cer, rouge1, rouge2, rougeL; with commas."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output, and nothing else.")]
+
+Beam = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Beams of the search (default: 5).", rich_help_panel=SEARCH)
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="The most pieces of an output (default: 2 x source + 10).", rich_help_panel=SEARCH
+    ),
+]
+Batch = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Sentences to search at a time (default: 64).", rich_help_panel=SEARCH),
+]
+Sample = Annotated[
+    bool,
+    typer.Option(
+        "--sample", help="Draw from the model's probabilities instead of searching.", rich_help_panel=SAMPLING
+    ),
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T", help="Under 1 more cautious, above 1 more surprising (default: 1).", rich_help_panel=SAMPLING
+    ),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        metavar="K", help="Among the K most probable pieces; 0 is all (default: 50).", rich_help_panel=SAMPLING
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        metavar="P", help="Among the pieces that make up this probability (default: 1).", rich_help_panel=SAMPLING
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="The same seed gives the same output (default: another each time).",
+        rich_help_panel=SAMPLING,
+    ),
+]
+
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE)]
+Precision = Annotated[
+    Literal["float32", "bfloat16", "auto"],
+    typer.Option(help="Of the matrix products; auto is the fastest here.", rich_help_panel=MACHINE),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Processor threads (default: all cores).", rich_help_panel=MACHINE),
+]
+
+_SPELLED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "num_return_sequences": "--n-best",
+        "num_beams": "--beam",
+        "do_sample": "--sample",
+        "temperature": "--temperature",
+        "top_k": "--top-k",
+        "top_p": "--top-p",
+        "max_length": "--max-length",
+        "seed": "--seed",
+        "batch": "--batch",
+    }
+)
+
+
+def messages() -> Console:
+    """Where everything but results is shown: standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def say(console: Console, *lines: str) -> None:
+    """Show lines as they are."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def one_corpus(
+    source: Path | None, target: Path | None, data: Path | None, languages: tuple[str, str] = ("", "")
+) -> Pairs | None:
+    """The pairs that `--source` and `--target`, or `--data`, name; `None` if none of them is given.
+
+    Raises:
+        InputError: they contradict each other, or one of two is missing; or a file is missing or a folder.
+    """
+    from isthmus.data.pairs import Pairs
+
+    if data is None and source is None and target is None:
+        return None
+    if (data is None) == (source is None) or (source is None) != (target is None):
+        given = (("--source", source), ("--target", target), ("--data", data))
+        raise InputError(
+            "pairs are named by --source and --target, or by --data",
+            expected="--source FILE --target FILE, or --data FILE",
+            got=" and ".join(name for name, value in given if value is not None) + " alone",
+            where="the command line",
+            fix="name both files, or one file with both sides",
+        )
+    return _found(Pairs(data) if data is not None else Pairs(source or Path(), target), languages)
+
+
+def _found(pairs: Pairs, languages: tuple[str, str]) -> Pairs:
+    """The pairs in their languages, if their files are there."""
+    from isthmus.core.files import existing_file
+
+    for file in pairs.files:
+        existing_file(file, "the corpus")
+    return replace(pairs, source_language=languages[0], target_language=languages[1])
+
+
+def needed(pairs: Pairs | None) -> Pairs:
+    """The pairs, which a command cannot do without.
+
+    Raises:
+        InputError: there are none.
+    """
+    if pairs is None:
+        raise InputError(
+            "this command needs pairs",
+            expected="--source FILE --target FILE, or --data FILE",
+            got="neither",
+            where="the command line",
+            fix="name the files",
+        )
+    return pairs
+
+
+def parsed(text: str | None, languages: tuple[str, str] = ("", "")) -> Pairs | None:
+    """The pairs of `--dev` or `--test`.
+
+    Raises:
+        InputError: a file is missing or a folder.
+    """
+    from isthmus.data.pairs import Pairs
+
+    return None if text is None else _found(Pairs.parse(text), languages)
+
+
+def refuse_pairs(recipe: Path, given: Sequence[object]) -> None:
+    """Raise an InputError if pairs (or their languages) are given beside a recipe, which names its own."""
+    if any(given):
+        raise InputError(
+            "a recipe names its pairs itself",
+            expected="a recipe, or pairs",
+            got=f"{recipe} and pairs or languages",
+            where="the command line",
+            fix="name the files in the recipe, or leave it out",
+        )
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks."""
+    return re.sub(r"\s*[\r\n]\s*", " ", text)
+
+
+def metric_names(text: str) -> tuple[str, ...]:
+    """The names between the commas.
+
+    Raises:
+        InputError: there is none, or an unknown one.
+    """
+    from isthmus.evaluate.report import named
+
+    return tuple(metric.name for metric in named([name.strip() for name in text.split(",") if name.strip()]))
+
+
+def given(
+    beam: int | None,
+    sample: bool,
+    temperature: float | None,
+    top_k: int | None,
+    top_p: float | None,
+    max_length: int | None,
+    seed: int | None,
+    batch: int | None,
+) -> dict[str, Any]:
+    """Those options of a generation that were given, by the names that `GenerationOptions` has for them."""
+    values = {
+        "num_beams": beam,
+        "do_sample": sample or None,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "max_length": max_length,
+        "seed": seed,
+        "batch": batch,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def resolved(machine: Translator, values: Mapping[str, Any]) -> GenerationOptions:
+    """The options of a model with those of the command line on top.
+
+    Raises:
+        InputError: an option has a bad value or contradicts another, in the words of the command line.
+    """
+    with as_spelled():
+        return machine.options.updated(values, "the command line")
+
+
+@contextmanager
+def as_spelled() -> Iterator[None]:
+    """Say errors about options of a generation in the words of the command line."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            _spelled(error.rule),
+            expected=_spelled(error.expected),
+            got=_spelled(error.got),
+            where="the command line" if error.where in ("generation options", "max_length") else error.where,
+            fix=_spelled(error.fix),
+        ) from None
+
+
+def _spelled(text: str) -> str:
+    """Names of options as the command line spells them, where they stand alone in backquotes or before `=`."""
+    text = text.replace("set `do_sample` to true", "give --sample").replace("do_sample=False", "no --sample")
+    names = "|".join(_SPELLED)
+    return re.sub(rf"`({names})`|\b({names})(?==)", lambda found: _SPELLED[found[1] or found[2]], text)
