@@ -15,7 +15,7 @@ from isthmus.nn.attention import projection
 from isthmus.nn.dropout import dropout
 
 NormKind = Literal["layer", "rms"]
-Activation = Literal["relu", "gelu", "swiglu"]
+Activation = Literal["relu", "gelu", "silu", "swiglu"]
 
 
 def build_norm(kind: NormKind, size: int, eps: float = 1e-5) -> nn.Module:
@@ -29,7 +29,7 @@ class FeedForward(nn.Module):
     Args:
         d_model: size D of the states.
         inner: size F in the middle.
-        activation: the non-linearity.
+        activation: the non-linearity (`silu` is also called swish; Marian has it).
         dropout: probability to drop a feature in the middle.
         bias: whether the projections add a bias.
     """
@@ -48,6 +48,8 @@ class FeedForward(nn.Module):
             inner_BTF = functional.silu(self.gate(x_BTD)) * inner_BTF
         elif self.activation == "gelu":
             inner_BTF = functional.gelu(inner_BTF)
+        elif self.activation == "silu":
+            inner_BTF = functional.silu(inner_BTF)
         else:
             inner_BTF = functional.relu(inner_BTF)
         outer_BTD: Tensor = self.outer(dropout(inner_BTF, self.dropout, self.training))
