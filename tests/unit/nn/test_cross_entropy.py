@@ -1,0 +1,114 @@
+"""The fused loss against its naive twin and torch's own. N positions, D model, V vocabulary."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional
+
+from isthmus.nn.cross_entropy import CHUNK, cross_entropy, naive_cross_entropy
+
+D, V = 7, 13
+
+Case = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None, float]
+
+
+def case(count: int, bias: bool, weighted: bool, smoothing: float, seed: int = 0) -> Case:
+    generator = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(count, D, generator=generator).requires_grad_(),
+        torch.randn(V, D, generator=generator).requires_grad_(),
+        torch.randn(V, generator=generator).requires_grad_() if bias else None,
+        torch.randint(0, V, (count,), generator=generator),
+        torch.rand(count, generator=generator) * 3 if weighted else None,
+        smoothing,
+    )
+
+
+def check(one: Case, rtol: float = 1e-5) -> None:
+    """Values and gradients, for a gradient from above that is not 1."""
+    inputs = [part for part in one[:3] if isinstance(part, Tensor)]
+    found, expected = cross_entropy(*one), naive_cross_entropy(*one)
+    torch.testing.assert_close(found, expected, rtol=rtol, atol=1e-5)
+    for ours, other in zip(
+        torch.autograd.grad(found * 0.7, inputs), torch.autograd.grad(expected * 0.7, inputs), strict=True
+    ):
+        torch.testing.assert_close(ours, other, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 23), st.booleans(), st.booleans(), st.sampled_from([0.0, 0.1, 0.9]), st.integers(0, 99))
+def test_the_fused_loss_is_the_naive_one(count: int, bias: bool, weighted: bool, smoothing: float, seed: int) -> None:
+    check(case(count, bias, weighted, smoothing, seed))
+
+
+@pytest.mark.parametrize("count", [CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 3])
+def test_at_the_borders_of_chunks(count: int) -> None:
+    check(case(count, bias=True, weighted=True, smoothing=0.1))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_it_is_torchs_loss(smoothing: float) -> None:
+    features_ND, weight_VD, _, target_N, _, _ = case(11, False, False, smoothing)
+    expected = functional.cross_entropy(features_ND @ weight_VD.T, target_N, reduction="sum", label_smoothing=smoothing)
+    torch.testing.assert_close(cross_entropy(features_ND, weight_VD, None, target_N, None, smoothing), expected)
+
+
+def test_without_gradients_it_is_the_naive_one() -> None:
+    one = case(11, True, True, 0.1)
+    with torch.no_grad():
+        assert torch.equal(cross_entropy(*one), naive_cross_entropy(*one))
+
+
+def test_huge_logits_are_finite() -> None:
+    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(5, True, False, 0.1)
+    one = ((features_ND * 1e3).detach().requires_grad_(), weight_VD, bias_V, target_N, weight_N, 0.1)
+    check(one)
+    assert bool(cross_entropy(*one).isfinite())
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(3, True, True, 0.1)
+    loss = cross_entropy(features_ND, weight_VD, bias_V, target_N, weight_N, 0.1)
+    (grad_VD,) = torch.autograd.grad(loss, weight_VD)
+    step = 1e-2
+    for place in ((0, 0), (5, 3), (12, 6)):
+        moved_VD = torch.zeros_like(weight_VD)
+        moved_VD[place] = step
+        with torch.no_grad():
+            up = cross_entropy(features_ND, weight_VD + moved_VD, bias_V, target_N, weight_N, 0.1)
+            down = cross_entropy(features_ND, weight_VD - moved_VD, bias_V, target_N, weight_N, 0.1)
+        assert float(up - down) / (2 * step) == pytest.approx(float(grad_VD[place]), rel=1e-2, abs=1e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_under_autocast_the_loss_stays_float32_and_close(weighted: bool) -> None:
+    one = case(29, True, weighted, 0.1)
+    exact = cross_entropy(*one)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = cross_entropy(*one)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, exact, rtol=2e-2, atol=1e-2)
+    (grad,) = torch.autograd.grad(loss, one[0], retain_graph=True)
+    (exact_grad,) = torch.autograd.grad(exact, one[0])
+    assert grad.dtype == torch.float32
+    torch.testing.assert_close(grad, exact_grad, rtol=0.1, atol=0.05)
+
+
+def test_features_in_bfloat16_get_gradients_in_bfloat16() -> None:
+    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(11, True, True, 0.1)
+    low_ND = features_ND.detach().bfloat16().requires_grad_()
+    loss = cross_entropy(low_ND, weight_VD, bias_V, target_N, weight_N, 0.0)
+    grad_ND, grad_VD = torch.autograd.grad(loss, [low_ND, weight_VD])
+    assert (grad_ND.dtype, grad_VD.dtype) == (torch.bfloat16, torch.float32)
+
+
+def test_the_inputs_are_left_as_they_were() -> None:
+    one = case(11, True, True, 0.1)
+    before = [part.clone() for part in one[:5] if isinstance(part, Tensor)]
+    cross_entropy(*one).backward()  # type: ignore[no-untyped-call]
+    for part, was in zip([part for part in one[:5] if isinstance(part, Tensor)], before, strict=True):
+        assert torch.equal(part, was)
