@@ -138,7 +138,7 @@ def _as_list(number: int, source: str, answer: Answer) -> str:  # noqa: ARG001 -
 
 def _as_json(number: int, source: str, answer: Answer) -> str:
     outputs = [
-        {"text": one.text, "score": one.score, "normalised": one.normalised, "stop": one.stop}
+        {"text": one.text, "score": round(one.score, 4), "normalised": round(one.normalised, 4), "stop": one.stop}
         for one in answer.hypotheses
     ]
     values: dict[str, Any] = {

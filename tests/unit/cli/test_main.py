@@ -1,0 +1,82 @@
+"""The entry point: help, version, speed of starting, signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from isthmus import __version__
+from isthmus.cli import train
+from tests.unit.cli.calling import called
+
+COMMANDS = ("train", "generate", "evaluate", "compare", "doctor")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_in_lines_that_fit(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = called(monkeypatch, command, "--help")
+    assert done.code == 0
+    assert f"isthmus {command}" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_help_shows_the_main_options_of_generate_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = called(monkeypatch, "generate", "--help").out
+    places = [shown.index(word) for word in ("─ Options", "─ Search", "─ Sampling", "─ Machine")]
+    assert places == sorted(places)
+
+
+def test_the_program_lists_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = called(monkeypatch, "--help")
+    assert done.code == 0
+    assert all(command in done.out for command in COMMANDS)
+    assert called(monkeypatch, "--version").out == f"isthmus {__version__}\n"
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\ntry:\n    import isthmus.cli.main as m; m.run(['--help'])\nfinally:\n"
+        "    heavy = {'torch', 'numpy', 'pydantic', 'sentencepiece', 'sacrebleu'} & set(sys.modules)\n"
+        "    sys.stderr.write(' '.join(sorted(heavy)))"
+    )
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - begun)
+        assert done.stderr == b""
+    assert min(seconds) < 0.5
+
+
+def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(text: object, path: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("isthmus.cli.reading.texts", interrupted)
+    done = called(monkeypatch, "generate", "model", "ab")
+    assert done.code == 130
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_told_whoever_handles_it(number: signal.Signals) -> None:
+    handled = []
+    before = signal.signal(number, lambda which, frame: handled.append(which))
+    try:
+        with train._first_signal() as first:
+            os.kill(os.getpid(), number)
+            assert first() == number
+    finally:
+        signal.signal(number, before)
+    assert handled == [number]
+
+
+def test_without_a_signal_ctrl_c_is_told() -> None:
+    with train._first_signal() as first:
+        assert first() == signal.SIGINT
