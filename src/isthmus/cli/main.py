@@ -59,7 +59,8 @@ def run(arguments: Sequence[str] | None = None) -> NoReturn:
     except IsthmusError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:
-        wrong_use = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError | PermissionError)
+        kinds = FileNotFoundError | FileExistsError | NotADirectoryError | IsADirectoryError | PermissionError
+        wrong_use = isinstance(error, kinds)
         place = f"\n  where: {error.filename}" if error.filename else ""
         _fail(f"the system refused to read or write: {error.strerror or error}{place}", 2 if wrong_use else 1)
     raise SystemExit(0)

@@ -37,9 +37,10 @@ def agreed(recipe: Recipe, minutes: float | None, out: Path, resume: bool, allow
         InputError: `out` is a file, or has no run to resume.
         CheckpointError: `out` holds a run of something else.
     """
-    if out.exists() and not out.is_dir():
+    there = next((path for path in (out, *out.parents) if path.exists()), Path())
+    if not there.is_dir():
         raise InputError(
-            "a run needs a folder", expected="a folder", got="a file", where=str(out), fix="name another --out"
+            "a run needs a folder", expected="a folder", got="a file", where=str(there), fix="name another --out"
         )
     if not (out / NOTE).is_file():
         if resume:

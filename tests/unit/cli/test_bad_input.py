@@ -80,7 +80,10 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train: negative budget without a recipe": ((*TRAIN, "--data", "good.tsv", "--minutes", "-3"), ("positive", "-3")),
     "train: no folder": (("train", "--data", "good.tsv"), ("needs a folder", "--out DIR")),
     "train: file as folder": (("train", "recipe.toml", "--out", "good.tsv"), ("a run needs a folder", "good.tsv")),
-    "train: below a file": (("train", "recipe.toml", "--out", "good.tsv/run"), ("good.tsv",)),
+    "train: below a file": (
+        ("train", "recipe.toml", "--out", "good.tsv/run"),
+        ("a run needs a folder", "where: good.tsv\n"),
+    ),
     "train: nothing": (("train", "--out", "run"), ("this command needs pairs",)),
     "train: recipe and pairs": (("train", "recipe.toml", "--data", "good.tsv"), ("a recipe names its pairs",)),
     "train: nothing to resume": ((*TRAIN, "recipe.toml", "--resume"), ("there is no run to resume",)),
@@ -88,6 +91,10 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generate: missing input": (("generate", "model", "--input", "gone.txt"), ("the input does not exist",)),
     "generate: folder as input": (("generate", "model", "--input", "model"), ("the input must be a file",)),
     "generate: folder as output": (("generate", "model", "ab", "--output", "model"), ("the output must be a file",)),
+    "generate: output below a file": (
+        ("generate", "model", "ab", "--output", "good.tsv/out.txt"),
+        ("the system refused to read or write", "where: good.tsv"),
+    ),
     "generate: not UTF-8": (("generate", "model", "--input", "latin.txt"), ("latin.txt, line 2, column 2",)),
     "generate: text and input": (("generate", "model", "ab", "--input", "two.txt"), ("one place to read from",)),
     "generate: too long": (("generate", "model", "ab " * 50), ("too long for the model", "input 1", "at most 97")),
