@@ -79,7 +79,7 @@ def flat_link(link: Link) -> list[Tensor]:
 
 
 def flat_past(state: DecoderState) -> list[Tensor]:
-    return [tensor for cache in state.past for tensor in (cache.keys_BGSK, cache.values_BGSK)]
+    return [tensor for cache in state.past_of(KeyValueCache) for tensor in (cache.keys_BGSK, cache.values_BGSK)]
 
 
 def grouped(tensors: Sequence[Tensor], size: int) -> Iterator[Sequence[Tensor]]:
@@ -88,7 +88,11 @@ def grouped(tensors: Sequence[Tensor], size: int) -> Iterator[Sequence[Tensor]]:
 
 
 def roomy(state: DecoderState, slots: int = SLOTS) -> list[Tensor]:
-    return flat_past(DecoderState(state.position_B, tuple(c.grown(slots) for c in state.past), (), state.position_B))
+    return [
+        tensor
+        for c in state.past_of(KeyValueCache)
+        for tensor in (c.grown(slots).keys_BGSK, c.grown(slots).values_BGSK)
+    ]
 
 
 def link_shapes(link: Link, rows: Any, width: Any) -> list[dict[int, Any]]:

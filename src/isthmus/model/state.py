@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from isthmus.core.errors import StateError
 from isthmus.model.connections.connection import Link
-from isthmus.nn.cache import KeyValueCache
+from isthmus.nn.past import Past
 
-SLOTS = 16
+P = TypeVar("P", bound=Past)
 
 
 class Ticket:
@@ -52,7 +53,7 @@ class DecoderState:
 
     Attributes:
         position_B: int64, the position that the next token of each row takes.
-        past: what each decoder layer remembers of earlier positions; empty when nothing is remembered.
+        past: what the decoder's layers remember of earlier positions; empty when nothing is remembered.
         links: each layer's link; one row a source (a row of the search where decoding writes into it).
         source_of_row_B: int64, which row of the links each row reads.
         remember: whether later steps will need this one; training reads one whole block and remembers nothing.
@@ -62,7 +63,7 @@ class DecoderState:
     """
 
     position_B: Tensor
-    past: tuple[KeyValueCache, ...]
+    past: tuple[Past, ...]
     links: tuple[Link, ...]
     source_of_row_B: Tensor
     remember: bool = True
@@ -140,17 +141,20 @@ class DecoderState:
         """The same state, consumed, with room for `block` more positions in every row."""
         self.ticket.spend()
         need = self.used + block
-        past = self.past
-        if any(part.capacity < need for part in past):
-            past = tuple(part.grown(max(need, part.capacity + part.capacity // 2, SLOTS)) for part in past)
+        past = tuple(part.reserved(need) for part in self.past)
         return DecoderState(
             self.position_B, past, self.links, self.source_of_row_B, self.remember, need, self.rows_per_source
         )
 
-    def after(self, block: int, links: tuple[Link, ...]) -> DecoderState:
-        """The state after a decoder wrote a block into the past: positions moved on, links as the connections returned them.
+    def after(self, block: int, links: tuple[Link, ...], past: tuple[Past, ...] | None = None) -> DecoderState:
+        """The state after a decoder read a block: positions moved on, links as the connections returned them.
 
         Links of one-way connections are kept one a source; links that were written into belong to rows from now on.
+
+        Args:
+            block: how many positions were read.
+            links: each layer's link.
+            past: the new past; `None` where the old one was written into.
         """
         by_row = any(link.written for link in links)
         count = self.position_B.shape[0]
@@ -159,13 +163,29 @@ class DecoderState:
             links = tuple(link if link.rows == count else link.repeat(count // link.rows) for link in links)
         return DecoderState(
             self.position_B + block,
-            self.past,
+            self.past if past is None else past,
             links if by_row else self.links,
             rows if by_row else self.source_of_row_B,
             self.remember,
             self.used,
             1 if by_row else self.rows_per_source,
         )
+
+    def past_of(self, kind: type[P]) -> tuple[P, ...]:
+        """The past, known to be of one kind.
+
+        Raises:
+            StateError: it is another decoder's.
+        """
+        own = tuple(part for part in self.past if isinstance(part, kind))
+        if len(own) < len(self.past):
+            raise StateError(
+                "a decoder goes on from its own states",
+                expected=f"a past of {kind.__name__}",
+                got=", ".join(sorted({type(part).__name__ for part in self.past})),
+                fix="start with the model that steps",
+            )
+        return own
 
     def links_by_row(self) -> tuple[Link, ...]:
         """The links so that k rows in a row read one row of them, as `Connection.forward` asks."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+SLOTS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValueCache:
@@ -46,6 +48,12 @@ class KeyValueCache:
             return self
         pad = torch.nn.functional.pad
         return KeyValueCache(pad(self.keys_BGSK, (0, 0, 0, more)), pad(self.values_BGSK, (0, 0, 0, more)))
+
+    def reserved(self, positions: int) -> KeyValueCache:
+        """The same cache with room for `positions` positions; one that grows takes half as much again, so that it seldom does."""
+        if positions <= self.capacity:
+            return self
+        return self.grown(max(positions, self.capacity + self.capacity // 2, SLOTS))
 
     def select(self, rows: Tensor) -> KeyValueCache:
         """The given rows, in that order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,8 +13,10 @@ from isthmus.core.errors import InputError, StateError
 from isthmus.core.padded import Padded
 from isthmus.model.build import ModelConfig, build
 from isthmus.model.encoder_decoder import EncoderDecoder
-from isthmus.model.state import SLOTS, DecoderState
+from isthmus.model.state import DecoderState
 from isthmus.model.transformer import Transformer
+from isthmus.nn.cache import SLOTS, KeyValueCache
+from isthmus.nn.recurrent import RecurrentPast
 from tests.laws.coverage import Coverage
 
 
@@ -78,12 +81,20 @@ def test_caches_grow_by_half_and_forget_rows_that_left(model: EncoderDecoder) ->
     capacities = []
     for _ in range(40):
         _, state = model.step(torch.full((state.position_B.shape[0], 1), 5), state)
-        capacities.append(state.past[0].capacity)
-    assert sorted(set(capacities)) == [SLOTS, 24, 36, 54]
+        capacities.append(state.past_of(KeyValueCache)[0].capacity)
+    assert sorted(set(capacities)) == [16, 24, 36, 54]
     young = model.start(model.encode(SOURCE))
     joined = DecoderState.join([state, young])
     assert joined.used == 40
     assert joined.select(torch.tensor([2, 3])).used == 0
+
+
+def test_a_state_of_another_kind_of_decoder(model: EncoderDecoder) -> None:
+    state = model.start(model.encode(SOURCE))
+    other = dataclasses.replace(state, past=(RecurrentPast((torch.zeros(2, 8),)),))
+    with pytest.raises(StateError, match="its own states") as caught:
+        model.step(TOKENS, other)
+    assert (caught.value.expected, caught.value.got) == ("a past of KeyValueCache", "RecurrentPast")
 
 
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", "rotary"])

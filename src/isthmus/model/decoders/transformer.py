@@ -150,7 +150,7 @@ class TransformerDecoder(Decoder):
         check_length(state.used, self.limit, "a target")
         offset_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         position_BT = state.position_B[:, None] + offset_T if state.remember else offset_T[None]
-        past: tuple[KeyValueCache | None, ...] = state.past or (None,) * len(self.layers)
+        past: tuple[KeyValueCache | None, ...] = state.past_of(KeyValueCache) or (None,) * len(self.layers)
         allowed = causal_allowed(tokens_BT.shape[1], past[0], position_BT, attend_BTT)
         block = Block(allowed, position_BT, state.position_B, weights)
         x_BTD = self.embedding(tokens_BT, position_BT)
