@@ -39,7 +39,7 @@ def parse(kind: type[C], values: Mapping[str, Any], where: str) -> C:
 
 
 def _readable(kind: type[Config], error: ValidationError, where: str) -> ConfigError:
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     known = _field_names(kind)
     path = ".".join(str(part) for part in _without_tags(first["loc"], known))
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""

@@ -81,12 +81,23 @@ def attend(
     return context_BHTK, weights_BHTS if weights else None
 
 
+def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Softmax over the last axis in float32, with 0 where it is not allowed; 0 everywhere where nothing is.
+
+    Args:
+        scores: any numbers.
+        allowed: bool, broadcastable to the scores.
+    """
+    lowest = torch.finfo(torch.float32).min
+    return torch.softmax(scores.float().masked_fill(~allowed, lowest), dim=-1) * allowed
+
+
 def _scores(query_BHTK: Tensor, key_BGSK: Tensor) -> Tensor:
     """Q Kᵀ [B, H, T, S]; H/G query heads in a row share a key head, which is not repeated in memory."""
     G = key_BGSK.shape[1]
     if query_BHTK.shape[1] == G:
         return torch.matmul(query_BHTK, key_BGSK.transpose(2, 3))
-    return torch.einsum("bgrtk,bgsk->bgrts", query_BHTK.unflatten(1, (G, -1)), key_BGSK).flatten(1, 2)
+    return torch.einsum("bgrtk,bgsk->bgrts", _grouped(query_BHTK, G), key_BGSK).flatten(1, 2)
 
 
 def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
@@ -94,7 +105,13 @@ def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
     G = value_BGSK.shape[1]
     if weights_BHTS.shape[1] == G:
         return torch.matmul(weights_BHTS, value_BGSK)
-    return torch.einsum("bgrts,bgsk->bgrtk", weights_BHTS.unflatten(1, (G, -1)), value_BGSK).flatten(1, 2)
+    return torch.einsum("bgrts,bgsk->bgrtk", _grouped(weights_BHTS, G), value_BGSK).flatten(1, 2)
+
+
+def _grouped(x_BHTX: Tensor, groups: int) -> Tensor:
+    """[B, H, T, X] -> [B, G, H/G, T, X]."""
+    B, H, T, X = x_BHTX.shape
+    return x_BHTX.reshape(B, groups, H // groups, T, X)
 
 
 def _fused(

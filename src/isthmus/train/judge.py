@@ -25,7 +25,10 @@ def validate(job: Job, parts: Parts, state: TrainingState, log: RunLog) -> Gener
     average.before_validation(state.step, parts.parameters)
     merit, best = yield from _judge(job, parts, state, log, average.weights())
     average.after_validation(state.step, parts.parameters, merit)
-    state = replace(state, best=best, stale=0 if best != state.best else state.stale + 1)
+    better = best is not None and (
+        state.best is None or _signed(job.config, best.score) > _signed(job.config, state.best.score)
+    )
+    state = replace(state, best=best, stale=0 if better else state.stale + 1)
     if stop_reason(state, job.config, interrupted=False) is not None and (final := average.final()) is not None:
         _, best = yield from _judge(job, parts, state, log, final)
         state = replace(state, best=best)
@@ -35,11 +38,14 @@ def validate(job: Job, parts: Parts, state: TrainingState, log: RunLog) -> Gener
 def _judge(
     job: Job, parts: Parts, state: TrainingState, log: RunLog, weights: Weights | None
 ) -> Generator[Event, None, tuple[float, Best | None]]:
-    """Validate some weights, and tell of it while the model holds them; return their merit and the best so far."""
+    """Validate some weights, and tell of it while the model holds them; return their merit and the best so far.
+
+    Of equals the later is the best: it has learned longer.
+    """
     with holding(parts.parameters, weights):
         scores, samples = _scores(job)
         merit = _merit(job, scores, state.step)
-        is_best = state.best is None or merit > _signed(job.config, state.best.score)
+        is_best = state.best is None or merit >= _signed(job.config, state.best.score)
         event = Validated(state.step, scores, samples, is_best, averaged=weights is not None)
         log.validated(event)
         yield event

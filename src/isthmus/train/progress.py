@@ -133,7 +133,7 @@ def _sentence(event: Event, meter: Meter, every: int | None) -> str:
     """What stays in the scroll of the terminal, or in the file, of an event."""
     match event:
         case Started(step=step, parameters=parameters, choices=choices):
-            how = f"{choices['device']}, {choices['precision']}, {choices['threads']} threads"
+            how = f"{choices['device']}, {choices['precision']}, {choices['threads']} thread{'' if choices['threads'] == 1 else 's'}"
             return f"{'training' if step == 0 else f'going on from step {step}'}: {parameters:,} parameters, {meter.steps} steps, {how}"
         case Stepped(skipped=True, step=step):
             return f"step {step}: loss or gradient not finite, update skipped"

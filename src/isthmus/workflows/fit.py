@@ -220,7 +220,8 @@ def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...
     """Let the doctor look at every corpus; stop at what would ruin the run."""
     found = visits(recipe, base)
     for visit in found:
-        for line in visit.diagnosis.report():
+        lines = visit.diagnosis.report(notes=False)
+        for line in [*lines[:-1], f"the doctor found: {lines[-1]} (isthmus doctor tells more)"]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for visit in found:
         visit.refuse()

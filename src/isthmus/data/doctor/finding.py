@@ -66,10 +66,16 @@ class Diagnosis:
         """The findings that would ruin the run."""
         return tuple(finding for finding in self.findings if finding.severity == "fatal")
 
-    def report(self) -> list[str]:
-        """The diagnosis as lines of plain text."""
+    def report(self, notes: bool = True) -> list[str]:
+        """The diagnosis as lines of plain text.
+
+        Args:
+            notes: whether to tell the notes; otherwise they are only counted.
+        """
         lines = [", ".join(f"{part}: {count:,} pairs" for part, count in self.pairs.items())]
         for finding in self.findings:
+            if finding.severity == "note" and not notes:
+                continue
             lines.append(f"{finding.severity:<8} {finding.part}: {finding.message}")
             lines += [f"           {place.file}:{place.line}: {_short(place.text)}" for place in finding.examples]
             if finding.remedy:
