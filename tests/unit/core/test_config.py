@@ -38,7 +38,7 @@ def test_values_become_a_configuration() -> None:
     ("values", "rule", "expected", "got", "fix"),
     [
         ({}, "missing field `title`", "required", "nothing", "set `title`"),
-        ({"titel": "x"}, "missing field `title` (and 1 more)", "required", "nothing", "set `title`"),
+        ({"titel": "x"}, "unknown field `titel` (and 1 more)", "a field", "'x'", "did you mean `title`?"),
         (
             {"title": "x", "colur": "r"},
             "unknown field `colur`",
