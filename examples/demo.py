@@ -19,8 +19,8 @@ from isthmus.core.errors import IsthmusError
 from isthmus.core.files import write_text
 from isthmus.core.memory import keep_freed_memory
 from isthmus.data.split import part_of
-from isthmus.workflows.fit import Request, run
 from isthmus.workflows.recipe import load_recipe
+from isthmus.workflows.run import Request, run
 
 PARTS = ("train", "dev", "test")
 FRACTIONS = (0.96, 0.02, 0.02)

@@ -51,16 +51,16 @@ def evaluate(
     names = options.metric_names(metrics)
     from isthmus.core.files import write_text
     from isthmus.data.pairs import read
-    from isthmus.workflows.judge import report
+    from isthmus.workflows.judge import provenance, report
     from isthmus.workflows.prepare import questions
 
     asked = questions(read(pairs))
     opened = models.opened(model, device, precision, threads)
     given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
     chosen = options.resolved(opened.machine, given)
-    provenance = opened.provenance(chosen.model_dump(exclude_unset=True), pairs)
+    origin = provenance(chosen, opened.weights, pairs)
     with options.as_spelled():
-        scored, outputs = report(opened.machine, asked, names, provenance, chosen)
+        scored, outputs = report(opened.machine, asked, names, origin, chosen)
     if output is not None:
         write_text(output, "".join(f"{options.one_line(text)}\n" for text in outputs))
     _leave(scored, model, pairs)

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from isthmus.data.pairs import Pairs
-    from isthmus.evaluate.report import Provenance
     from isthmus.generate.translator import Translator
 
 
@@ -26,14 +21,6 @@ class Opened:
 
     machine: Translator
     weights: str
-
-    def provenance(self, decoding: Mapping[str, Any], pairs: Pairs) -> Provenance:
-        """Where the scores of this model on these pairs come from."""
-        from isthmus.core.files import sha256
-        from isthmus.evaluate.report import Provenance
-
-        data = ", ".join(f"{file} sha256:{sha256(file)[:12]}" for file in pairs.files)
-        return Provenance(decoding, self.weights, data, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def opened(path: Path, device: str, precision: Literal["float32", "bfloat16", "auto"], threads: int | None) -> Opened:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +14,7 @@ from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
-    from isthmus.workflows.fit import Request
+    from isthmus.workflows.run import Request
 
 commands = typer.Typer()
 
@@ -129,21 +126,20 @@ def _with_pairs(
 def _with_recipe(
     recipe: Path, changes: Sequence[str], minutes: float | None, resume: bool, allowed: frozenset[str]
 ) -> Request:
-    from isthmus.workflows.fit import Request
     from isthmus.workflows.recipe import load_recipe
+    from isthmus.workflows.run import Request
 
     return Request(load_recipe(recipe, changes), recipe.parent, minutes, resume, allowed)
 
 
 def _train(request: Request, folder: Path) -> None:
     """Train, and say what to do with the model; after an interruption exit as the signal asks."""
-    from isthmus.workflows.fit import run
+    from isthmus.workflows.run import run
 
     console = options.messages()
-    with _first_signal() as first:
-        fitted = run(request, folder, console)
-        if fitted.stopped == "interrupted":
-            raise typer.Exit(128 + first())
+    fitted = run(request, folder, console)
+    if fitted.stopped == "interrupted":
+        raise typer.Exit(128 + fitted.signal)
     name = shlex.quote(str(folder))
     options.say(
         console,
@@ -152,24 +148,3 @@ def _train(request: Request, folder: Path) -> None:
         f"  isthmus generate {name} < input.txt",
         f"  isthmus evaluate {name} --source sources.txt --target targets.txt",
     )
-
-
-@contextmanager
-def _first_signal() -> Iterator[Callable[[], int]]:
-    """Give a function that tells which signal came first in the body, whoever handled it; Ctrl-C if none was noticed."""
-    reader, writer = socket.socketpair()
-    with reader, writer:
-        reader.setblocking(False)
-        writer.setblocking(False)
-        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-
-        def first() -> int:
-            try:
-                return reader.recv(1)[0]
-            except BlockingIOError:
-                return int(signal.SIGINT)
-
-        try:
-            yield first
-        finally:
-            signal.set_wakeup_fd(before)

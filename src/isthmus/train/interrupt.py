@@ -15,14 +15,14 @@ class Interruption:
     """Whether somebody asked to stop; calling it tells.
 
     Attributes:
-        wanted: set by the first signal.
+        signal: the number of the first signal, or 0.
     """
 
-    wanted: bool = False
+    signal: int = 0
 
     def __call__(self) -> bool:
         """Whether training should stop after this step."""
-        return self.wanted
+        return self.signal != 0
 
 
 @contextmanager
@@ -37,9 +37,9 @@ def interruptible() -> Iterator[Interruption]:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a signal handler
-        if interruption.wanted:
+        if interruption():
             raise KeyboardInterrupt
-        interruption.wanted = True
+        interruption.signal = number
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

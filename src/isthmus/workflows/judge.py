@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
+from isthmus.core.files import sha256
 from isthmus.core.runtime import Runtime
 from isthmus.data.codec import Codec
+from isthmus.data.pairs import Pairs
 from isthmus.evaluate.report import Provenance, Report, evaluate
 from isthmus.generate.load import translator
 from isthmus.generate.options import GenerationOptions
@@ -63,6 +66,19 @@ def answers(machine: Translator, asked: Questions, options: GenerationOptions | 
     given = options or GenerationOptions()
     whole = given.updated({"split_sentences": False})
     return [answer.text for answer in machine.answers(asked.examples, whole)]
+
+
+def provenance(options: GenerationOptions, weights: str, pairs: Pairs) -> Provenance:
+    """Where scores come from: how the text was generated, by which weights, from which files, and when.
+
+    Args:
+        options: those of the generation.
+        weights: the hash of the model's weights.
+        pairs: what was generated from and compared with.
+    """
+    data = ", ".join(f"{file.name} sha256:{sha256(file)[:12]}" for file in pairs.files)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return Provenance(options.model_dump(exclude_unset=True), weights, data, now)
 
 
 def report(

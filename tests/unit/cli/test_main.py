@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from isthmus import __version__
-from isthmus.cli import train
 from tests.unit.cli.calling import called
 
 COMMANDS = ("train", "generate", "evaluate", "compare", "doctor")
@@ -39,19 +35,14 @@ def test_the_program_lists_its_commands(monkeypatch: pytest.MonkeyPatch) -> None
     assert called(monkeypatch, "--version").out == f"isthmus {__version__}\n"
 
 
-def test_help_is_quick_and_loads_nothing_heavy() -> None:
+def test_help_loads_nothing_heavy() -> None:
     program = (
         "import sys\ntry:\n    import isthmus.cli.main as m; m.run(['--help'])\nfinally:\n"
         "    heavy = {'torch', 'numpy', 'pydantic', 'sentencepiece', 'sacrebleu'} & set(sys.modules)\n"
         "    sys.stderr.write(' '.join(sorted(heavy)))"
     )
-    seconds = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-        seconds.append(time.perf_counter() - begun)
-        assert done.stderr == b""
-    assert min(seconds) < 0.5
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,21 +53,3 @@ def test_ctrl_c_is_code_130(monkeypatch: pytest.MonkeyPatch) -> None:
     done = called(monkeypatch, "generate", "model", "ab")
     assert done.code == 130
     assert "Traceback" not in done.err
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_is_told_whoever_handles_it(number: signal.Signals) -> None:
-    handled = []
-    before = signal.signal(number, lambda which, frame: handled.append(which))
-    try:
-        with train._first_signal() as first:
-            os.kill(os.getpid(), number)
-            assert first() == number
-    finally:
-        signal.signal(number, before)
-    assert handled == [number]
-
-
-def test_without_a_signal_ctrl_c_is_told() -> None:
-    with train._first_signal() as first:
-        assert first() == signal.SIGINT

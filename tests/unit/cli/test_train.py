@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from isthmus.data.pairs import Pairs
-from isthmus.workflows.fit import Fitted, Request
+from isthmus.workflows.run import Fitted, Request
 from tests.unit.cli.calling import called
 
 RECIPE = "[data]\ntrain = [{ source = 'a.tsv' }]\n[train]\nsteps = 7\n"
@@ -30,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         recipe = Recipe.of({"data": {"train": [{"source": "a.tsv"}]}, "train": {"steps": 1}}, "test")
         return Request(recipe, out, minutes, resume, allow_changed)
 
-    monkeypatch.setattr("isthmus.workflows.fit.run", run)
+    monkeypatch.setattr("isthmus.workflows.run.run", run)
     monkeypatch.setattr("isthmus.workflows.fit.automatic_request", automatic)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipes").mkdir()
@@ -76,3 +77,14 @@ def test_one_file_of_pairs(asked: list[Any], monkeypatch: pytest.MonkeyPatch) ->
     called(monkeypatch, "train", "--data", "a.tsv", "--out", "x", "--minutes", "3", "--resume")
     assert asked[0] == (Pairs(Path("a.tsv")), None, None)
     assert (asked[1].minutes, asked[1].resume) == (3, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_exits_as_its_signal_asks(
+    asked: list[Any], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    stopped = Fitted(Path("x"), "interrupted", None, number)
+    monkeypatch.setattr("isthmus.workflows.run.run", lambda request, out, console: stopped)
+    done = called(monkeypatch, "train", "recipes/little.toml")
+    assert asked == []
+    assert done.code == 128 + number

@@ -13,8 +13,9 @@ from isthmus.data.pairs import Pairs
 from isthmus.generate.translator import Translator
 from isthmus.workflows import fit as module
 from isthmus.workflows.claim import claim
-from isthmus.workflows.fit import Fitted, Request, automatic_request, pairs_of, run
+from isthmus.workflows.fit import automatic_request, pairs_of
 from isthmus.workflows.recipe import Recipe, load_recipe
+from isthmus.workflows.run import Fitted, Request, run
 
 RECIPE = """
 [data]

@@ -1,0 +1,216 @@
+"""From a recipe to a bundle: doctor, vocabularies, batches, training, the best model, its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from isthmus.core.errors import TrainingError
+from isthmus.core.files import write_json, write_text
+from isthmus.core.runtime import Runtime, probe, seeded
+from isthmus.evaluate.report import Report
+from isthmus.generate.load import load
+from isthmus.model.build import build
+from isthmus.model.bundle import Bundle, weights_hash
+from isthmus.train.events import Event, Stopped, StopReason, Validated
+from isthmus.train.interrupt import interruptible
+from isthmus.train.job import Job, Place
+from isthmus.train.objective import CrossEntropy
+from isthmus.train.progress import shown
+from isthmus.train.track import build_tracker, tracked
+from isthmus.train.trainer import resumed_runtime, train
+from isthmus.train.validate import LossValidator, Validator
+from isthmus.workflows.budget import check_minutes, steps_for, within
+from isthmus.workflows.card import card
+from isthmus.workflows.claim import RESOLVED, agreed, claim, has_begun
+from isthmus.workflows.diagnose import Visit, visits
+from isthmus.workflows.judge import GenerationValidator, provenance, report
+from isthmus.workflows.prepare import Corpora, Prepared, codec_of, corpora, prepare, questions
+from isthmus.workflows.recipe import Recipe, plain, toml
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What a training left behind.
+
+    Attributes:
+        bundle: the folder of the best model.
+        stopped: why training ended.
+        report: scores of the best model on the test set (without one, on the development set); `None` after an interruption.
+        signal: the number of the signal that interrupted, or 0.
+    """
+
+    bundle: Path
+    stopped: StopReason
+    report: Report | None
+    signal: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for, before anything was resolved.
+
+    Attributes:
+        recipe: the recipe as given.
+        base: the folder that its relative paths start from if nothing else says where.
+        minutes: the time for training, or `None` for the recipe's steps.
+        resume: whether there must be something to go on from.
+        allow_changed: fields that may differ from the run that is there.
+    """
+
+    recipe: Recipe
+    base: Path
+    minutes: float | None = None
+    resume: bool = False
+    allow_changed: frozenset[str] = frozenset()
+
+
+def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
+    """Train a model, or go on with the training that `out` holds, and leave the best bundle in `out/best`.
+
+    Args:
+        request: what to train.
+        out: the folder of the run.
+        console: where progress is shown; `None` shows nothing.
+
+    Raises:
+        InputError: the time for training is not positive, a file is missing, or `out` cannot be the folder of the run.
+        DataError: the corpora cannot be used; what the doctor calls fatal ends here.
+        CheckpointError: `out` holds another run.
+        ConfigError: parts that do not fit each other.
+        TrainingError: the loss stayed non-finite.
+    """
+    console = console or Console(quiet=True)
+    if request.minutes is not None:
+        check_minutes(request.minutes)
+    recipe = agreed(request.recipe, request.minutes, out, request.resume, request.allow_changed)
+    found_wrong = () if has_begun(out) else _diagnosed(recipe, request.base, console)
+    claim(request.recipe, request.minutes, out)
+    for number, visit in enumerate(found_wrong):
+        write_json(out / f"doctor{number or ''}.json", visit.diagnosis.to_json())
+    found = corpora(recipe, request.base, out)
+    codec = codec_of(recipe, found.train, out)
+    prepared = prepare(recipe, found, codec, out)
+    _tell(prepared, console)
+    job = _job(recipe, found, prepared, out, request.allow_changed)
+    if request.minutes is not None and not (out / RESOLVED).is_file():
+        recipe = within(recipe, steps_for(job, request.minutes))
+        job = replace(job, config=recipe.train)
+    write_text(out / RESOLVED, toml(recipe))
+    with interruptible() as interruption:
+        reason = _train(job, recipe, prepared, _events(job, interruption, recipe, out, console))
+    if reason == "interrupted":
+        return Fitted(out / "best", reason, None, interruption.signal)
+    return Fitted(out / "best", reason, _report(recipe, found, out, console))
+
+
+def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...]:
+    """Let the doctor look at every corpus; stop at what would ruin the run."""
+    found = visits(recipe, base)
+    for visit in found:
+        lines = visit.diagnosis.report(notes=False)
+        for line in [*lines[:-1], f"the doctor found: {lines[-1]} (isthmus doctor tells more)"]:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for visit in found:
+        visit.refuse()
+    return found
+
+
+def _tell(prepared: Prepared, console: Console) -> None:
+    encoded, codec = prepared.encoded, prepared.codec
+    sizes = {codec.source.vocabulary.size, codec.target.vocabulary.size}
+    lengths = [pieces / max(1, len(encoded)) for pieces in encoded.pieces]
+    dropped = ", ".join(f"{name} {count:,}" for name, count in encoded.dropped.items())
+    console.print(
+        f"{len(encoded):,} training pairs of {lengths[0]:.1f} source and {lengths[1]:.1f} target pieces; "
+        f"vocabulary {' and '.join(f'{size:,}' for size in sorted(sizes))}"
+        + (f"; left out: {dropped}" if dropped else ""),
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _job(recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_changed: frozenset[str]) -> Job:
+    codec = prepared.codec
+    runtime = resumed_runtime(out) or probe(recipe.train.precision)
+    with seeded(recipe.train.seed):
+        model = build(recipe.model, codec.source.vocabulary.size, codec.target.vocabulary.size)
+    validators: list[Validator] = [LossValidator(prepared.dev, runtime)]
+    if recipe.validation.metrics:
+        validators.append(_generation_validator(recipe, found, prepared, runtime))
+    table = plain(recipe)
+    identity = {
+        "model": table["model"],
+        "data": {"encoded": prepared.encoded.folder.name, "batch": table["data"]["batch"], "seed": recipe.data.seed},
+        "codec": codec.fingerprint(),
+    }
+    objective = CrossEntropy(recipe.train.label_smoothing)
+    place = Place(out, identity, allow_changed=allow_changed)
+    return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place)
+
+
+def _generation_validator(recipe: Recipe, found: Corpora, prepared: Prepared, runtime: Runtime) -> GenerationValidator:
+    wanted = recipe.validation
+    return GenerationValidator(
+        recipe.model,
+        prepared.codec,
+        _info(recipe, prepared),
+        questions(found.dev.examples()).first(wanted.sentences),
+        wanted.metrics,
+        recipe.generation.updated({"num_beams": wanted.beams}),
+        wanted.samples,
+        runtime,
+    )
+
+
+def _info(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    return {
+        "unit": recipe.unit,
+        "source_language": recipe.data.source_language,
+        "target_language": recipe.data.target_language,
+        "training_pairs": len(prepared.encoded),
+    }
+
+
+def _events(job: Job, interrupted: Callable[[], bool], recipe: Recipe, out: Path, console: Console) -> Iterator[Event]:
+    """The events of training, shown and tracked."""
+    events: Iterator[Event] = shown(train(job, interrupted), console, every=job.config.log_every)
+    return tracked(events, [build_tracker(kind, out) for kind in recipe.trackers], every=job.config.log_every)
+
+
+def _train(job: Job, recipe: Recipe, prepared: Prepared, events: Iterator[Event]) -> StopReason:
+    """Train to the end or an interruption, saving a bundle at every best validation."""
+    generation = plain(recipe)["generation"]
+    for event in events:
+        if isinstance(event, Validated) and event.best:
+            info = {**_info(recipe, prepared), "step": event.step, "scores": dict(event.scores)}
+            bundle = Bundle(job.model, recipe.model, prepared.codec, generation, info)
+            bundle.save(job.place.folder / "best", card(recipe, job.model, event.scores, info))
+        if isinstance(event, Stopped):
+            return event.reason
+    raise TrainingError("training ended without saying why")
+
+
+def _report(recipe: Recipe, found: Corpora, out: Path, console: Console) -> Report | None:
+    """Score the best bundle on the test set, or without one on the development set."""
+    metrics = recipe.metrics or recipe.validation.metrics
+    if not metrics:
+        return None
+    corpus, name = (found.dev, "development") if found.test is None else (found.test, "test")
+    machine = load(out / "best")
+    asked = questions(corpus.examples())
+    origin = provenance(machine.options, weights_hash(Bundle.load(out / "best").model), corpus.pairs)
+    scored, outputs = report(machine, asked, metrics, origin)
+    scored.write(out / "report.json")
+    write_text(out / f"{name}.output.txt", "".join(f"{output}\n" for output in outputs))
+    lines = [f"scores on the {name} set:", *scored.table(), "", "samples:"]
+    for example, references, output in list(zip(asked.examples, asked.references, outputs, strict=True))[:5]:
+        lines += [f"  source      {example.source}", f"  reference   {references[0]}", f"  hypothesis  {output}"]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return scored
