@@ -21,7 +21,7 @@ from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.model.transformer import Transformer
 from isthmus.text.build import train_tokenizer
 from isthmus.text.tokenizer import SymbolConfig, Tokenizer
-from tests.laws.architectures import FAST, Architecture, architectures, batch
+from tests.laws.architectures import FAST, Architecture, agree, architectures, batch
 
 BUILT = [one for one in FAST if one.connection != "two-way"]  # a connection of the tests' own has no configuration
 
@@ -99,7 +99,10 @@ def test_weights_come_back_to_the_bit(architecture: Architecture, tmp_path: Path
 @architectures
 @torch.no_grad()
 def test_evaluation_is_repeatable(architecture: Architecture) -> None:
-    """`eval()` again, `train()` and back, a forward in between, gradients on or off: the same bits."""
+    """`eval()` again, `train()` and back, a forward in between, gradients on or off: the same bits.
+
+    But for LSTMs with gradients on: torch reads a sequence with another kernel then.
+    """
     model = architecture.model()
     before = outputs(model)
     assert same(outputs(model.eval()), before)
@@ -107,7 +110,12 @@ def test_evaluation_is_repeatable(architecture: Architecture) -> None:
     assert not same(outputs(model), before), "dropout is not on while training"
     assert same(outputs(model.eval()), before)
     with torch.enable_grad():
-        assert same(outputs(model), before)
+        after = outputs(model)
+    if any(isinstance(module, nn.LSTM) for module in model.modules()):
+        for one, other in zip(after, before, strict=True):
+            agree(one, other)
+    else:
+        assert same(after, before)
 
 
 @architectures

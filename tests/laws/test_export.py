@@ -15,10 +15,14 @@ from torch.export import Dim, export
 
 from isthmus.core.padded import Padded
 from isthmus.model.connections.connection import Link
+from isthmus.model.decoders.recurrent import RecurrentDecoder
 from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.model.encoders.recurrent import RecurrentEncoder
 from isthmus.model.memory import Memory
 from isthmus.model.state import DecoderState
 from isthmus.nn.cache import KeyValueCache
+from isthmus.nn.past import Past
+from isthmus.nn.recurrent import RecurrentPast
 from tests.laws.architectures import EVERY, FAST, TARGET_SIZE, Architecture, agree, batch
 
 SLOTS = 13
@@ -56,8 +60,8 @@ class Step(nn.Module):
 
     def forward(self, token_B1: Tensor, position_B: Tensor, past: list[Tensor], links: list[Tensor]) -> list[Tensor]:
         row_B = torch.arange(token_B1.shape[0])
-        # Copies, since the caches are written in place and an exported program keeps its inputs as they are.
-        caches = tuple(KeyValueCache(keys.clone(), values.clone()) for keys, values in grouped(past, 2))
+        # Copies, since caches are written in place and an exported program keeps its inputs as they are.
+        caches = past_from([part.clone() for part in past], self.model)
         state = DecoderState(
             position_B,
             caches,
@@ -78,21 +82,29 @@ def flat_link(link: Link) -> list[Tensor]:
     return [link.keys, link.values, link.mask_BS, *link.written]
 
 
-def flat_past(state: DecoderState) -> list[Tensor]:
-    return [tensor for cache in state.past_of(KeyValueCache) for tensor in (cache.keys_BGSK, cache.values_BGSK)]
+def flat_past(state: DecoderState, slots: int = 0) -> list[Tensor]:
+    """The tensors of the past, caches with room for so many positions."""
+    found: list[Tensor] = []
+    for part in state.past:
+        if isinstance(part, KeyValueCache):
+            found += [part.grown(slots).keys_BGSK, part.grown(slots).values_BGSK]
+        elif isinstance(part, RecurrentPast):
+            found += part.vectors
+    return found
+
+
+def past_from(tensors: Sequence[Tensor], model: EncoderDecoder) -> tuple[Past, ...]:
+    """The inverse of `flat_past`."""
+    if not isinstance(model.decoder, RecurrentDecoder):
+        return tuple(KeyValueCache(keys, values) for keys, values in grouped(tensors, 2))
+    each = len(tensors) // len(model.decoder.layers)
+    layers, fed = tensors[: each * len(model.decoder.layers)], tensors[each * len(model.decoder.layers) :]
+    return tuple(RecurrentPast(tuple(part)) for part in [*grouped(layers, each), *([fed] if fed else [])])
 
 
 def grouped(tensors: Sequence[Tensor], size: int) -> Iterator[Sequence[Tensor]]:
     for start in range(0, len(tensors), size):
         yield tensors[start : start + size]
-
-
-def roomy(state: DecoderState, slots: int = SLOTS) -> list[Tensor]:
-    return [
-        tensor
-        for c in state.past_of(KeyValueCache)
-        for tensor in (c.grown(slots).keys_BGSK, c.grown(slots).values_BGSK)
-    ]
 
 
 def link_shapes(link: Link, rows: Any, width: Any) -> list[dict[int, Any]]:
@@ -103,10 +115,19 @@ def link_shapes(link: Link, rows: Any, width: Any) -> list[dict[int, Any]]:
     return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *({0: rows, 1: width} for _ in link.written)]
 
 
+def wide(source: Padded) -> Padded:
+    """Padded to the widest of all sources here."""
+    more = SLOTS - source.ids_BT.shape[1]
+    return Padded(torch.nn.functional.pad(source.ids_BT, (0, more)), source.lengths_B)
+
+
 def exported_encode(model: EncoderDecoder) -> nn.Module:
-    rows, width = Dim("rows", max=4096), Dim("width", max=1024)
-    source = batch(5, 3, 7)
-    shapes = {"ids_BS": {0: rows, 1: width}, "lengths_B": {0: rows}}
+    """Of any width; one that loops over positions has the width that it was exported with."""
+    rows = Dim("rows", max=4096)
+    loops = isinstance(model.encoder, RecurrentEncoder)
+    source = wide(batch(5, 3, 7)) if loops else batch(5, 3, 7)
+    ids = {0: rows} if loops else {0: rows, 1: Dim("width", max=1024)}
+    shapes = {"ids_BS": ids, "lengths_B": {0: rows}}
     return export(Encode(model), (source.ids_BT, source.lengths_B), dynamic_shapes=shapes).module()
 
 
@@ -125,10 +146,10 @@ def exported_step(model: EncoderDecoder, memory: Memory) -> nn.Module:
     shapes = {
         "token_B1": {0: rows},
         "position_B": {0: rows},
-        "past": [{0: rows, 2: slots} for _ in range(2 * len(state.past))],
+        "past": [{0: rows, 2: slots} if part.dim() == 4 else {0: rows} for part in flat_past(state)],
         "links": [shape for link in state.links for shape in link_shapes(link, rows, width)],
     }
-    inputs = (torch.full((3, 1), 2), state.position_B, roomy(state), links)
+    inputs = (torch.full((3, 1), 2), state.position_B, flat_past(state, SLOTS), links)
     return export(Step(model, bool(state.links[0].written)), inputs, dynamic_shapes=shapes).module()
 
 
@@ -138,6 +159,7 @@ def check(architecture: Architecture) -> None:
     encode, start, step = exported_encode(model), exported_start(model, memory), exported_step(model, memory)
     for number, lengths in enumerate([(7, 3, 5), (2, 11), (4, 13, 2, 6, 1)]):
         source = batch(*lengths, seed=number)
+        source = wide(source) if architecture.recurrent_encoder else source
         target_BT = torch.randint(4, TARGET_SIZE, (len(lengths), 5))
         memory = model.encode(source)
         for ours, other in zip(encode(source.ids_BT, source.lengths_B), flat_memory(memory), strict=True):
@@ -145,7 +167,8 @@ def check(architecture: Architecture) -> None:
         whole_BTV = model(source, Padded(target_BT, torch.full((len(lengths),), 5)))
         links = start(memory.states_BSD, memory.mask_BS, memory.summary_BD)
         state = model.start(memory)
-        past, position_B, count = roomy(state, SLOTS + number), state.position_B, len(state.past) * 2
+        past, position_B = flat_past(state, SLOTS + number), state.position_B
+        count = len(past)
         for t in range(5):
             log_probs_B1V, *rest = step(target_BT[:, t : t + 1], position_B, past, links)
             agree(log_probs_B1V[:, 0], whole_BTV[:, t])

@@ -15,7 +15,7 @@ from isthmus.generate.jobs import Found, Job, Target, search_jobs
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.state import Hypothesis
 from isthmus.model.encoder_decoder import EncoderDecoder
-from tests.laws.architectures import FAST, Architecture, architectures, rows
+from tests.laws.architectures import FAST, WITHOUT_WEIGHTS, Architecture, architectures, rows
 
 BOS, EOS, LIMIT = 2, 3, 7
 NEVER = (0, 1, 2, 5)
@@ -23,10 +23,15 @@ SOURCES = tuple(tuple(ids) for ids in rows(7, 1, 5, 2, seed=3))
 
 
 def varied(architecture: Architecture) -> EncoderDecoder:
-    """A model whose outputs differ from source to source: its weights are larger than fresh ones."""
+    """A model whose outputs differ from source to source: its weights are larger than fresh ones.
+
+    Not those of a recurrent decoder's loop, which would be chaotic and blow up the last bit of a float32.
+    """
     model = architecture.model(seed=2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if any(part in name for part in ("recurrence", "decoder.feed.", "decoder.connection")):
+                continue
             if "connection" in name or "summary" in name:
                 parameter.mul_(3.0)
             elif parameter.dim() == 2 and "positions" not in name:
@@ -111,7 +116,7 @@ def test_asking_for_attention_changes_no_output(architecture: Architecture) -> N
     assert ids(plain) == ids(asked)
     for source, found in zip(SOURCES, asked, strict=True):
         attention_TS = found.hypotheses[0].attention_TS
-        if architecture.connection == "fixed-vector":
+        if architecture.connection in WITHOUT_WEIGHTS:
             assert attention_TS is None
         else:
             assert attention_TS is not None

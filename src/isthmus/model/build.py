@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field
@@ -11,24 +12,43 @@ from torch import nn
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
 from isthmus.model.blocks import PositionConfig, build_added_positions
-from isthmus.model.connections import fixed_vector, multi_head_attention
+from isthmus.model.connections import (
+    fixed_vector,
+    global_attention,
+    local_attention,
+    multi_head_attention,
+    no_connection,
+)
 from isthmus.model.connections.connection import Connection
 from isthmus.model.connections.fixed_vector import FixedVectorConfig
+from isthmus.model.connections.global_attention import GlobalAttentionConfig
+from isthmus.model.connections.local_attention import LocalAttentionConfig
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
+from isthmus.model.connections.no_connection import NoConnectionConfig
+from isthmus.model.decoders import recurrent as recurrent_decoder
 from isthmus.model.decoders import transformer as transformer_decoder
+from isthmus.model.decoders.decoder import Decoder
+from isthmus.model.decoders.recurrent import RecurrentDecoderConfig
 from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.model.encoders import recurrent as recurrent_encoder
 from isthmus.model.encoders import transformer as transformer_encoder
+from isthmus.model.encoders.encoder import Encoder
+from isthmus.model.encoders.recurrent import RecurrentEncoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
+from isthmus.model.first_state import no_summary
 from isthmus.model.heads import softmax
 from isthmus.model.heads.softmax import SoftmaxHeadConfig
 from isthmus.model.presets import preset_table
 from isthmus.model.sizes import Sizes
 from isthmus.nn.blocks import Embedding, build_norm, embedding_weight
 
-EncoderConfig = TransformerEncoderConfig
-ConnectionConfig = Annotated[MultiHeadAttentionConfig | FixedVectorConfig, Field(discriminator="kind")]
-DecoderConfig = TransformerDecoderConfig
+EncoderConfig = Annotated[TransformerEncoderConfig | RecurrentEncoderConfig, Field(discriminator="kind")]
+ConnectionConfig = Annotated[
+    MultiHeadAttentionConfig | FixedVectorConfig | GlobalAttentionConfig | LocalAttentionConfig | NoConnectionConfig,
+    Field(discriminator="kind"),
+]
+DecoderConfig = Annotated[TransformerDecoderConfig | RecurrentDecoderConfig, Field(discriminator="kind")]
 HeadConfig = SoftmaxHeadConfig
 Tying = Literal["all", "target", "source-target", "none"]
 
@@ -58,7 +78,7 @@ class ModelConfig(Config):
         d_model: size of the states.
         embedding: ids to vectors.
         encoder: source to memory.
-        connection: how each decoder layer reads the memory.
+        connection: how the decoder, or each of its layers, reads the memory.
         decoder: tokens and memory to features.
         head: features to log-probabilities.
     """
@@ -72,7 +92,7 @@ class ModelConfig(Config):
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
-        """A configuration by name: tiny, small, base, big.
+        """A configuration by name: tiny, small, base, big; sutskever2014, cho2014, bahdanau2015, luong2015.
 
         Raises:
             ConfigError: there is no such preset.
@@ -92,12 +112,15 @@ class ModelConfig(Config):
 def resolved_table(table: Mapping[str, Any]) -> dict[str, Any]:
     """The table of a model without its `preset`: the preset's fields, with the table's own laid over them.
 
+    Without a preset, encoder and decoder are Transformers unless they say otherwise.
+
     Raises:
         ConfigError: there is no such preset.
     """
     values = dict(table)
     name = values.pop("preset", None)
-    return values if name is None else _overlaid(preset_table(str(name)), values)
+    transformers = {"encoder": {"kind": "transformer"}, "decoder": {"kind": "transformer"}}
+    return _overlaid(transformers if name is None else preset_table(str(name)), values)
 
 
 def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,9 +148,17 @@ def build(config: ModelConfig, source_size: int, target_size: int) -> EncoderDec
     Raises:
         ConfigError: parts that do not fit each other.
     """
+    _check_fit(config)
     source_weight, target_weight, output_weight = _embedding_weights(config, source_size, target_size)
-    connection = config.connection
-    if isinstance(connection, FixedVectorConfig) and config.encoder.summary is None:
+    encoder = _encoder(config, _embedding(config, source_weight))
+    decoder = _decoder(config, _embedding(config, target_weight))
+    return EncoderDecoder(encoder, decoder, softmax.build(config.head, output_weight))
+
+
+def _check_fit(config: ModelConfig) -> None:
+    """Refuse parts that make no sense together, with the reason."""
+    encoder, connection, decoder = config.encoder, config.connection, config.decoder
+    if isinstance(connection, FixedVectorConfig) and encoder.summary is None:
         raise ConfigError(
             "the connection `fixed-vector` reads a summary",
             expected="model.encoder.summary",
@@ -135,22 +166,64 @@ def build(config: ModelConfig, source_size: int, target_size: int) -> EncoderDec
             where="model",
             fix='set encoder.summary to "mean", "first", "last", "maximum" or "attentive"',
         )
+    from_summary = isinstance(decoder, RecurrentDecoderConfig) and decoder.first_state.kind == "summary"
+    if from_summary and encoder.summary is None:
+        raise no_summary("none")
+    if isinstance(connection, NoConnectionConfig) and not from_summary:
+        raise ConfigError(
+            "without a connection the source reaches the decoder through its first state alone",
+            expected='a recurrent decoder with first_state.kind = "summary"',
+            got=f"a {decoder.kind} decoder that sees nothing of the source",
+            where="model.connection",
+            fix="take a connection that reads, or such a decoder",
+        )
+    if config.embedding.positions.kind == "rotary" and (encoder.kind, decoder.kind) == ("recurrent", "recurrent"):
+        raise ConfigError(
+            "rotary positions turn queries and keys of self-attention",
+            expected="a Transformer as encoder or decoder",
+            got="no self-attention anywhere",
+            where="model.embedding.positions",
+            fix='set kind = "none": recurrent parts know the order without',
+        )
+
+
+def _encoder(config: ModelConfig, embedding: Embedding) -> Encoder:
     positions = config.embedding.positions
-    encoder = transformer_encoder.build(config.encoder, _embedding(config, source_weight), positions, config.d_model)
-    decoder = transformer_decoder.build(
-        config.decoder, _embedding(config, target_weight), lambda: build_connection(config), positions, config.d_model
-    )
-    return EncoderDecoder(encoder, decoder, softmax.build(config.head, output_weight))
+    match config.encoder:
+        case TransformerEncoderConfig() as encoder:
+            return transformer_encoder.build(encoder, embedding, positions, config.d_model)
+        case RecurrentEncoderConfig() as encoder:
+            return recurrent_encoder.build(encoder, embedding, positions, config.d_model)
+        case other:
+            assert_never(other)
+
+
+def _decoder(config: ModelConfig, embedding: Embedding) -> Decoder:
+    positions = config.embedding.positions
+    match config.decoder:
+        case TransformerDecoderConfig() as decoder:
+            make = partial(build_connection, config)
+            return transformer_decoder.build(decoder, embedding, make, positions, config.d_model)
+        case RecurrentDecoderConfig() as decoder:
+            return recurrent_decoder.build(decoder, embedding, build_connection(config), positions, config.d_model)
+        case other:
+            assert_never(other)
 
 
 def build_connection(config: ModelConfig) -> Connection:
-    """One connection, for one decoder layer."""
+    """One connection, for one decoder layer or a recurrent decoder."""
     sizes = Sizes(d_model=config.d_model, d_memory=config.d_model)
     match config.connection:
         case MultiHeadAttentionConfig() as connection:
             return multi_head_attention.build(connection, sizes)
         case FixedVectorConfig() as connection:
             return fixed_vector.build(connection, sizes)
+        case GlobalAttentionConfig() as connection:
+            return global_attention.build(connection, sizes)
+        case LocalAttentionConfig() as connection:
+            return local_attention.build(connection, sizes)
+        case NoConnectionConfig() as connection:
+            return no_connection.build(connection, sizes)
         case other:
             assert_never(other)
 
@@ -176,11 +249,21 @@ def _embedding_weights(
 
 def _embedding(config: ModelConfig, weight: nn.Parameter) -> Embedding:
     embedding = config.embedding
-    layer = config.decoder.layer
     return Embedding(
         weight,
         build_added_positions(embedding.positions, config.d_model),
         config.d_model**0.5 if embedding.scale is None else embedding.scale,
-        build_norm(layer.norm, config.d_model, layer.norm_eps) if embedding.norm else None,
+        _norm(config) if embedding.norm else None,
         embedding.dropout,
     )
+
+
+def _norm(config: ModelConfig) -> nn.Module:
+    """A norm as the decoder's layers have it; recurrent layers have none, so LayerNorm."""
+    match config.decoder:
+        case TransformerDecoderConfig() as decoder:
+            return build_norm(decoder.layer.norm, config.d_model, decoder.layer.norm_eps)
+        case RecurrentDecoderConfig():
+            return build_norm("layer", config.d_model)
+        case other:
+            assert_never(other)

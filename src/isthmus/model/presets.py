@@ -14,6 +14,7 @@ TRANSFORMERS: tuple[tuple[str, int, int, int, int], ...] = (
     ("base", 512, 2048, 6, 8),
     ("big", 1024, 4096, 6, 16),
 )
+RECURRENT: tuple[str, ...] = ("sutskever2014", "cho2014", "bahdanau2015", "luong2015")
 
 
 def preset_table(name: str) -> dict[str, Any]:
@@ -25,7 +26,9 @@ def preset_table(name: str) -> dict[str, Any]:
     for known, d_model, feed_forward, layers, heads in TRANSFORMERS:
         if known == name:
             return transformer_table(d_model, feed_forward, (layers, layers), heads, 0.1)
-    names = [preset[0] for preset in TRANSFORMERS]
+    if name in RECURRENT:
+        return recurrent_table(name)
+    names = [*(preset[0] for preset in TRANSFORMERS), *RECURRENT]
     near = difflib.get_close_matches(name, names, n=1)
     raise ConfigError(
         "unknown preset",
@@ -48,4 +51,39 @@ def transformer_table(
         "connection": {"kind": "multi-head-attention", "heads": heads},
         "decoder": {"kind": "transformer", "layers": layers[1], "layer": layer},
         "head": {"kind": "softmax"},
+    }
+
+
+def recurrent_table(name: str, d_model: int = 256) -> dict[str, Any]:
+    """A recurrent model as in its paper, as plain values; the sizes are for a processor, those of the papers stand below.
+
+    - `sutskever2014`: LSTMs of 4 layers of 1000, the source reversed; nothing but the first state tells the decoder of it.
+    - `cho2014`: GRUs of one layer of 1000; the last state of the encoder is the first of the decoder, and fed at every step.
+    - `bahdanau2015`: GRUs of one layer of 1000, the encoder in both directions; additive attention from the state before.
+    - `luong2015`: LSTMs of 4 layers of 1000, the source reversed; local attention with a predicted centre, similarity `general`,
+      input feeding.
+
+    Embeddings have the size of the states here (in Cho's and Bahdanau's papers 500 and 620), and source and target have tables of
+    their own; the summary and the first state go through projections, so that any encoder fits.
+
+    Args:
+        name: one of the four.
+        d_model: size of states and embeddings.
+    """
+    many = name in ("sutskever2014", "luong2015")
+    cell = {"kind": "recurrent", "cell": "lstm" if many else "gru", "layers": 4 if many else 1, "dropout": 0.2}
+    connection: dict[str, dict[str, Any]] = {
+        "sutskever2014": {"kind": "no-connection"},
+        "cho2014": {"kind": "fixed-vector"},
+        "bahdanau2015": {"kind": "global-attention", "similarity": "additive"},
+        "luong2015": {"kind": "local-attention", "similarity": "general", "window": 10},
+    }
+    order = "luong" if many else "bahdanau"
+    return {
+        "d_model": d_model,
+        "embedding": {"tied": "none", "positions": {"kind": "none"}, "dropout": 0.2},
+        "encoder": {**cell, "bidirectional": name == "bahdanau2015", "reverse": many},
+        "connection": connection[name],
+        "decoder": {**cell, "order": order, "input_feeding": name == "luong2015"},
+        "head": {"kind": "softmax", "bias": True},
     }

@@ -69,10 +69,13 @@ class RecurrentLayer(nn.Module):
         return (4 if self.cell == "lstm" else 3) * self.size
 
     def over(self, x_BTI: Tensor, state: Vectors | None = None) -> tuple[Tensor, Vectors]:
-        """Read a sequence [B, T, I] at once, T > 0: outputs [B, T, D], and the state after the last position.
+        """Read a sequence [B, T, I] at once: outputs [B, T, D], and the state after the last position.
 
         Without a state it begins with zeros.
         """
+        if x_BTI.shape[1] == 0:
+            zero_BD = x_BTI.new_zeros(x_BTI.shape[0], self.size)
+            return zero_BD[:, None][:, :0], (zero_BD,) * self.vectors if state is None else state
         first = () if state is None else tuple(vector_BD.to(x_BTI.dtype)[None] for vector_BD in state)
         if self.cell == "gru":
             output_BTD, hidden_1BD = self.recurrence(x_BTI, *first)

@@ -13,6 +13,8 @@ from isthmus.core.runtime import seeded
 from isthmus.model.build import ModelConfig, build
 from isthmus.model.connections.fixed_vector import FixedVectorConfig
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
+from isthmus.model.decoders.transformer import TransformerDecoderConfig
+from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.model.memory import Memory
 from isthmus.model.presets import TRANSFORMERS
 from isthmus.model.transformer import Transformer
@@ -35,6 +37,8 @@ def transformer_size(d: int, inner: int, layers: int, vocabulary: int) -> int:
 def test_presets_have_the_size_that_one_counts(name: str, d_model: int, inner: int, layers: int, heads: int) -> None:
     config = ModelConfig.preset(name)
     assert size(config, 8000, 8000) == transformer_size(d_model, inner, layers, 8000)
+    assert isinstance(config.encoder, TransformerEncoderConfig)
+    assert isinstance(config.decoder, TransformerDecoderConfig)
     assert config.encoder.layer.heads == config.decoder.layer.heads == heads
 
 
@@ -93,6 +97,8 @@ def test_fresh_models_start_near_the_uniform_distribution() -> None:
 
 def test_fields_over_a_preset() -> None:
     config = ModelConfig.of({"preset": "tiny", "d_model": 64, "encoder": {"layer": {"dropout": 0.3}}})
+    assert isinstance(config.encoder, TransformerEncoderConfig)
+    assert isinstance(config.decoder, TransformerDecoderConfig)
     assert (config.d_model, config.encoder.layer.dropout, config.decoder.layer.dropout) == (64, 0.3, 0.1)
     assert (config.encoder.layers, config.encoder.layer.heads, config.encoder.layer.feed_forward) == (4, 4, 256)
     same_kind = ModelConfig.of({"preset": "tiny", "connection": {"kind": "multi-head-attention", "bias": False}})

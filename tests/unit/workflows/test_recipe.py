@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from isthmus.core.errors import ConfigError, InputError
+from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.workflows.recipe import Recipe, load_recipe, plain, toml
 
 RECIPES = sorted(Path(__file__).parents[3].glob("recipes/*.toml"))
@@ -41,6 +42,7 @@ def test_recipes_of_the_project_are_valid_and_survive_toml(path: Path) -> None:
 def test_fields_lie_over_a_preset(tmp_path: Path) -> None:
     recipe = load_recipe(written(tmp_path))
     assert (recipe.model.d_model, recipe.model.encoder.layers, recipe.model.decoder.layers) == (128, 2, 4)
+    assert isinstance(recipe.model.encoder, TransformerEncoderConfig)
     assert recipe.model.encoder.layer.feed_forward == 256
 
 
