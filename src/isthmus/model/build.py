@@ -164,7 +164,7 @@ def _check_fit(config: ModelConfig) -> None:
             expected="model.encoder.summary",
             got="none",
             where="model",
-            fix='set encoder.summary to "mean", "first", "last", "maximum" or "attentive"',
+            fix='set encoder.summary, for example to "mean"',
         )
     from_summary = isinstance(decoder, RecurrentDecoderConfig) and decoder.first_state.kind == "summary"
     if from_summary and encoder.summary is None:
