@@ -57,8 +57,8 @@ def main() -> None:
     say(
         f"[bold]English spelling to phonemes[/]: {words['train']:,} words to learn from, {words['test']:,} held out for the test"
     )
-    recipe = load_recipe(HERE / "demo.toml")
-    fitted = run(Request(recipe, data.resolve(), arguments.minutes), arguments.out, console)
+    recipe = load_recipe(HERE / "demo.toml", [f"data.root={data.resolve()}"])
+    fitted = run(Request(recipe, HERE, arguments.minutes), arguments.out, console)
     if fitted.report is None:
         sys.exit(130)
     say("\n[bold]Words that the model never saw[/]")

@@ -41,7 +41,8 @@ sentences = 5
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("ISTHMUS_DATA", raising=False)
     pairs = "".join(f"{number:03d}\t{str(number)[::-1]}\n" for number in range(101))
     (tmp_path / "pairs.tsv").write_text(pairs, encoding="utf-8")
     (tmp_path / "recipe.toml").write_text(RECIPE, encoding="utf-8")
