@@ -25,12 +25,13 @@ SOURCES = tuple(tuple(ids) for ids in rows(7, 1, 5, 2, seed=3))
 def varied(architecture: Architecture) -> EncoderDecoder:
     """A model whose outputs differ from source to source: its weights are larger than fresh ones.
 
-    Not those of a recurrent decoder's loop, which would be chaotic and blow up the last bit of a float32.
+    Not those of a recurrent decoder's loop, which would be chaotic and blow up the last bit of a float32; nor the strength of the
+    cosine similarity, which is stored as a logarithm.
     """
     model = architecture.model(seed=2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if any(part in name for part in ("recurrence", "decoder.feed.", "decoder.connection")):
+            if any(part in name for part in ("recurrence", "decoder.feed.", "decoder.connection", "strength")):
                 continue
             if "connection" in name or "summary" in name:
                 parameter.mul_(3.0)
