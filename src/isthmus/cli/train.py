@@ -91,10 +91,10 @@ def _set_up(threads: int | None) -> None:
     import torch
 
     from isthmus.core.memory import keep_freed_memory
+    from isthmus.core.runtime import best_threads
 
     keep_freed_memory()
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(best_threads() if threads is None else threads)
 
 
 def _folder(out: Path | None) -> Path:

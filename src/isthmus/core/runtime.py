@@ -7,6 +7,7 @@ processors and slower on others that advertise it, and one library of products m
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ SHAPE = (2048, 256, 1024)  # rows, inputs, outputs: a feed-forward layer over a 
 REPEATS = 7
 MEDIUM_ERROR = 1e-5  # "medium" may round its inputs to bfloat16; above this relative error it is not float32 any more
 MEDIUM_GAIN = 1.5  # below this gain a noisy measurement could choose differently from one start to the next
+BUSY = 1.25  # so much faster must one thread be than all to be taken
 BFLOAT16_GAIN = 1.25  # below this gain the casts around the products eat what the products win
 
 
@@ -129,6 +131,31 @@ def probe(precision: Literal["auto"] | Precision = "auto", device: str = "auto",
     best_float32 = gflops["float32-medium"] if medium else gflops["float32"]
     low = precision == "bfloat16" or (precision == "auto" and gflops["bfloat16"] >= BFLOAT16_GAIN * best_float32)
     return Runtime(name, "bfloat16" if low else "float32", "medium" if medium else "highest", threads, gflops)
+
+
+def best_threads() -> int:
+    """All of torch's threads, or one where the machine is so busy that its threads wait for each other.
+
+    Threads meet after every operation. Where other programs keep one of them from its core, all wait for it, and many small
+    operations take tens of times longer than with one thread.
+    """
+    most = torch.get_num_threads()
+    if most == 1:
+        return 1
+    seconds = {1: math.inf, most: math.inf}
+    for threads in (most, 1) * 3:
+        with Runtime("cpu", threads=threads).fast():
+            seconds[threads] = min(seconds[threads], _small_seconds())
+    return 1 if seconds[1] * BUSY < seconds[most] else most
+
+
+def _small_seconds() -> float:
+    """How long a hundred small operations take."""
+    x = torch.ones(256, 256)
+    start = time.perf_counter()
+    for _ in range(50):
+        x = (x @ x).relu() / 256
+    return time.perf_counter() - start
 
 
 def _device(name: str) -> str:

@@ -123,3 +123,18 @@ def test_seeded_leaves_the_generator_as_it_was() -> None:
     assert torch.equal(torch.rand(5), expected)
     with seeded(1):
         assert torch.equal(torch.rand(5), first)
+
+
+@pytest.mark.parametrize(("alone", "together", "threads"), [(1.0, 0.6, 3), (1.0, 1.1, 3), (1.0, 9.0, 1)])
+def test_one_thread_is_taken_where_threads_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, alone: float, together: float, threads: int
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        seconds = {1: alone, 3: together}
+        monkeypatch.setattr(module, "_small_seconds", lambda: seconds[torch.get_num_threads()])
+        assert module.best_threads() == threads
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
