@@ -113,7 +113,8 @@ def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...
     found = visits(recipe, base)
     for visit in found:
         lines = visit.diagnosis.report(notes=False)
-        for line in [*lines[:-1], f"the doctor found: {lines[-1]} (isthmus doctor tells more)"]:
+        more = " (isthmus doctor tells more)" if visit.diagnosis.findings else ""
+        for line in [*lines[:-1], f"the doctor says: {lines[-1]}{more}"]:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     for visit in found:
         visit.refuse()

@@ -81,7 +81,11 @@ class Diagnosis:
             if finding.remedy:
                 lines.append(f"         what to do: {finding.remedy}")
         counts = [(severity, sum(f.severity == severity for f in self.findings)) for severity in _ORDER]
-        found = ", ".join(f"{count} {severity}" for severity, count in counts if count)
+        found = ", ".join(
+            f"{count} {severity}{'s' if count > 1 and severity != 'fatal' else ''}"
+            for severity, count in counts
+            if count
+        )
         return [*lines, found or "nothing wrong was found"]
 
     def to_json(self) -> dict[str, object]:
