@@ -163,7 +163,7 @@ def _generation_validator(recipe: Recipe, found: Corpora, prepared: Prepared, ru
         _info(recipe, prepared),
         questions(found.dev.examples()).first(wanted.sentences),
         wanted.metrics,
-        recipe.generation.updated({"num_beams": wanted.beams}),
+        recipe.generation.updated({"num_beams": wanted.beams, "do_sample": False}),
         wanted.samples,
         runtime,
     )
