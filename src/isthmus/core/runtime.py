@@ -100,6 +100,12 @@ class Runtime:
         return cls(str(choices["device"]), precision, matmul, int(choices["threads"]))
 
 
+def working_dtype(x: Tensor) -> torch.dtype:
+    """What products with `x` are computed in here: the precision of `Runtime.autocast`, or that of `x`."""
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
 def probe(precision: Literal["auto"] | Precision = "auto", device: str = "auto", threads: int | None = None) -> Runtime:
     """Measure matrix products shaped like training on this machine, and choose the fastest that is exact enough.
 

@@ -72,7 +72,7 @@ def attend(
     scores_BHTS = _scores(query_BHTK * scale, key_BGSK)
     if allowed is not None:
         scores_BHTS = scores_BHTS.masked_fill(~allowed, torch.finfo(scores_BHTS.dtype).min)
-    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32)
+    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32 if weights else None)
     context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
     if allowed is not None:
         some = allowed.any(dim=-1, keepdim=True)

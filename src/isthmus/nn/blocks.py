@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.core.runtime import working_dtype
 from isthmus.nn.attention import projection
 from isthmus.nn.dropout import dropout
 
@@ -107,7 +108,7 @@ class Embedding(nn.Module):
             x_BTD = x_BTD + self.positions(position_BT)
         if self.norm is not None:
             x_BTD = self.norm(x_BTD)
-        return dropout(x_BTD, self.dropout, self.training)
+        return dropout(x_BTD.to(working_dtype(x_BTD)), self.dropout, self.training)
 
 
 def embedding_weight(size: int, d_model: int) -> nn.Parameter:

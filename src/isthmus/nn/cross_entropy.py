@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CHUNK = 512
+from isthmus.core.runtime import working_dtype
+
+LOGITS = 1 << 21  # so many logits at a time: what stays in a cache of a few megabytes
+LEAST, MOST = 64, 1024  # but so many rows at least, that products are efficient, and at most
+TINY = 1e-30  # a probability above this has all its digits
+
+
+def chunk(vocabulary: int) -> int:
+    """How many positions are read at a time."""
+    return min(MOST, max(LEAST, LOGITS // vocabulary))
 
 
 def cross_entropy(
@@ -56,7 +65,11 @@ def naive_cross_entropy(
 
 
 class _Fused(torch.autograd.Function):
-    """Loss and gradients in one pass: d loss / d logits = softmax - ((1-ε) onehot + ε/V)."""
+    """Loss and gradients in one pass: d loss / d logits = softmax - ((1-ε) onehot + ε/V).
+
+    What label smoothing adds is the same for every word, hence linear algebra over states and no pass over logits:
+    Σᵥ zᵥ = h · Σᵥ wᵥ, and the part -ε/V of the gradient likewise.
+    """
 
     @staticmethod
     def forward(
@@ -68,49 +81,43 @@ class _Fused(torch.autograd.Function):
         weight_N: Tensor | None,
         smoothing: float,
     ) -> Tensor:
-        kind = (
-            torch.get_autocast_dtype(features_ND.device.type)
-            if torch.is_autocast_enabled(features_ND.device.type)
-            else weight_VD.dtype
-        )
+        kind, V = working_dtype(weight_VD), weight_VD.shape[0]
+        context.feature_dtype = features_ND.dtype
         with torch.autocast(features_ND.device.type, enabled=False):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
-            total = torch.zeros((), dtype=torch.float32, device=features_ND.device)
+            b_V = None if bias_V is None else bias_V.to(kind)
+            mean_D = weight_VD.float().mean(dim=0)
+            mean = 0.0 if bias_V is None else bias_V.float().mean()
+            weighted_ND = x_ND if weight_N is None else (x_ND * weight_N[:, None]).to(kind)
+            loss_N = smoothing * -(x_ND.float() @ mean_D + mean)
             grad_x_ND = torch.empty_like(x_ND)
             grad_w_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
             grad_b_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
-            size = weight_VD.shape[0]
-            for start in range(0, x_ND.shape[0], CHUNK):
-                part = slice(start, start + CHUNK)
-                logits_CV = functional.linear(x_ND[part], w_VD).float()
-                if bias_V is not None:
-                    logits_CV += bias_V
-                target_C1 = target_N[part, None]
-                logits_CV -= logits_CV.amax(dim=-1, keepdim=True)
-                loss_C = logits_CV.gather(1, target_C1)[:, 0] * (smoothing - 1)
-                if smoothing:
-                    loss_C -= smoothing * logits_CV.mean(dim=-1)
-                sum_C = logits_CV.exp_().sum(dim=-1)
-                loss_C += sum_C.log()
-                grad_CV = logits_CV.div_(sum_C[:, None])
-                if smoothing:
-                    grad_CV -= smoothing / size
-                grad_CV.scatter_add_(1, target_C1, grad_CV.new_full(target_C1.shape, smoothing - 1))
-                if weight_N is not None:
-                    loss_C = loss_C * weight_N[part]
-                    grad_CV *= weight_N[part, None]
-                total += loss_C.sum()
-                low_CV = grad_CV.to(kind)
-                torch.mm(low_CV, w_VD, out=grad_x_ND[part])
+            row_C = torch.arange(chunk(V), device=x_ND.device)
+            for start in range(0, x_ND.shape[0], chunk(V)):
+                part = slice(start, start + chunk(V))
+                logits_CV, target_C = functional.linear(x_ND[part], w_VD, b_V), target_N[part]
+                probs_CV, place = torch.softmax(logits_CV, dim=-1), (row_C[: len(target_C)], target_C)
+                loss_N[part] += _log_z(logits_CV, probs_CV, place) - (1 - smoothing) * logits_CV[place].float()
+                probs_CV[place] -= 1 - smoothing
+                grad_CV = probs_CV
+                torch.mm(grad_CV, w_VD, out=grad_x_ND[part])
                 if kind == torch.float32:
-                    grad_w_VD.addmm_(low_CV.t(), x_ND[part])
+                    grad_w_VD.addmm_(grad_CV.t(), weighted_ND[part])
                 else:
-                    grad_w_VD += low_CV.t() @ x_ND[part]
+                    grad_w_VD += grad_CV.t() @ weighted_ND[part]
                 if grad_b_V is not None:
-                    grad_b_V += grad_CV.sum(dim=0)
+                    grad_b_V += (grad_CV if weight_N is None else grad_CV * weight_N[part, None]).sum(dim=0)
+            grad_x_ND -= (smoothing * mean_D).to(kind)
+            grad_w_VD -= smoothing / V * weighted_ND.float().sum(dim=0)
+            count = torch.tensor(float(x_ND.shape[0])) if weight_N is None else weight_N.sum()
+            if grad_b_V is not None:
+                grad_b_V -= smoothing / V * count.to(grad_b_V)
+            if weight_N is not None:
+                grad_x_ND *= weight_N[:, None].to(kind)
+                loss_N *= weight_N
         context.save_for_backward(grad_x_ND, grad_w_VD, grad_b_V)
-        context.feature_dtype = features_ND.dtype
-        return total
+        return loss_N.sum()
 
     @staticmethod
     def backward(context: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -118,3 +125,11 @@ class _Fused(torch.autograd.Function):
         (grad,) = grads
         scaled_b_V = None if grad_b_V is None else grad_b_V * grad
         return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None
+
+
+def _log_z(logits_CV: Tensor, probs_CV: Tensor, place: tuple[Tensor, Tensor]) -> Tensor:
+    """log Σ exp(z) = z - log p [C], at the target; where that has underflowed (or asking would wait for a GPU) at the likeliest word."""
+    prob_C = probs_CV[place].float()
+    if prob_C.device.type == "cpu" and bool((prob_C > TINY).all()):
+        return logits_CV[place].float() - prob_C.log()
+    return logits_CV.amax(dim=-1).float() - probs_CV.amax(dim=-1).float().log()
