@@ -106,6 +106,11 @@ def working_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
+def known(condition: Tensor) -> bool:
+    """Whether a condition holds everywhere, where asking costs nothing: on a CPU, and not while a graph is traced; else `False`."""
+    return condition.device.type == "cpu" and not torch.compiler.is_compiling() and bool(condition.all())
+
+
 def probe(precision: Literal["auto"] | Precision = "auto", device: str = "auto", threads: int | None = None) -> Runtime:
     """Measure matrix products shaped like training on this machine, and choose the fastest that is exact enough.
 

@@ -12,10 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from isthmus.core.runtime import known
 from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.dropout import dropout as drop
 from isthmus.nn.masks import causal_TT, past_BTS
 from isthmus.nn.positions import Rotary
+
+FUSED_FROM = (
+    700 * 700
+)  # so many pairs of positions: below, batched products are up to eight times faster (see docs/performance.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +72,23 @@ def attend(
     Returns:
         context_BHTK, and weights_BHTS (before dropout) or `None` if not wanted.
     """
-    if not weights and query_BHTK.device.type != "cpu":
+    if not weights and _long(query_BHTK, key_BGSK, dropout):
         return _fused(query_BHTK, key_BGSK, value_BGSK, allowed, scale, dropout), None
-    scores_BHTS = _scores(query_BHTK * scale, key_BGSK)
-    if allowed is not None:
-        scores_BHTS = scores_BHTS.masked_fill(~allowed, torch.finfo(scores_BHTS.dtype).min)
+    scores_BHTS = _scores(query_BHTK, key_BGSK, allowed, scale)
     weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32 if weights else None)
     context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
-    if allowed is not None:
-        some = allowed.any(dim=-1, keepdim=True)
-        context_BHTK = context_BHTK * some
-        weights_BHTS = weights_BHTS * some if weights else weights_BHTS
-    return context_BHTK, weights_BHTS if weights else None
+    if allowed is None or known(some := allowed.any(dim=-1, keepdim=True)):
+        return context_BHTK, weights_BHTS if weights else None
+    return context_BHTK * some, weights_BHTS * some if weights else None
+
+
+def _long(query_BHTK: Tensor, key_BGSK: Tensor, dropout: float) -> bool:
+    """Where torch's fused kernel is faster: off a CPU always; on one only for long sequences, and it knows no dropout there."""
+    if query_BHTK.device.type != "cpu":
+        return True
+    return (
+        not torch.compiler.is_compiling() and dropout == 0.0 and query_BHTK.shape[2] * key_BGSK.shape[2] >= FUSED_FROM
+    )
 
 
 def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
@@ -92,26 +102,31 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     return torch.softmax(scores.float().masked_fill(~allowed, lowest), dim=-1) * allowed
 
 
-def _scores(query_BHTK: Tensor, key_BGSK: Tensor) -> Tensor:
-    """Q Kᵀ [B, H, T, S]; H/G query heads in a row share a key head, which is not repeated in memory."""
-    G = key_BGSK.shape[1]
-    if query_BHTK.shape[1] == G:
-        return torch.matmul(query_BHTK, key_BGSK.transpose(2, 3))
-    return torch.einsum("bgrtk,bgsk->bgrts", _grouped(query_BHTK, G), key_BGSK).flatten(1, 2)
+def _scores(query_BHTK: Tensor, key_BGSK: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
+    """Q Kᵀ · scale [B, H, T, S], the lowest number where not allowed.
+
+    H/G query heads in a row share a key head: they are read as H/G·T queries of one head, so that keys are not repeated in memory.
+    """
+    B, H, T, K = query_BHTK.shape
+    G, S = key_BGSK.shape[1:3]
+    query_CQK = query_BHTK.reshape(B * G, H // G * T, K)
+    key_CKS = key_BGSK.reshape(B * G, S, K).transpose(1, 2)
+    if allowed is None:
+        return torch.bmm(query_CQK * scale, key_CKS).view(B, H, T, S)
+    lowest = torch.finfo(query_BHTK.dtype).min
+    bias = torch.zeros_like(allowed, dtype=query_BHTK.dtype).masked_fill_(~allowed, lowest)
+    if allowed.shape[:2] == (1, 1) and H == G:
+        bias_CQS = bias[0]
+    else:
+        bias_CQS = bias.expand(B, H, bias.shape[2] if H == G else T, S).reshape(B * G, -1, S)
+    return torch.baddbmm(bias_CQS, query_CQK, key_CKS, alpha=scale).view(B, H, T, S)
 
 
 def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
     """The weighted sums of values [B, H, T, K], heads shared as in `_scores`."""
-    G = value_BGSK.shape[1]
-    if weights_BHTS.shape[1] == G:
-        return torch.matmul(weights_BHTS, value_BGSK)
-    return torch.einsum("bgrts,bgsk->bgrtk", _grouped(weights_BHTS, G), value_BGSK).flatten(1, 2)
-
-
-def _grouped(x_BHTX: Tensor, groups: int) -> Tensor:
-    """[B, H, T, X] -> [B, G, H/G, T, X]."""
-    B, H, T, X = x_BHTX.shape
-    return x_BHTX.reshape(B, groups, H // groups, T, X)
+    B, H, T, S = weights_BHTS.shape
+    G, _, K = value_BGSK.shape[1:]
+    return torch.bmm(weights_BHTS.view(B * G, H // G * T, S), value_BGSK.reshape(B * G, S, K)).view(B, H, T, K)
 
 
 def _fused(
@@ -127,6 +142,15 @@ def _fused(
         enable_gqa=key_BGSK.shape[1] != query_BHTK.shape[1],
     )
     return context_BHTK if allowed is None else torch.where(allowed.any(dim=-1, keepdim=True), context_BHTK, 0.0)
+
+
+def project_together(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
+    """What each layer makes of the same states; while weights are trained in one product, of which the backward pass profits."""
+    if not torch.is_grad_enabled() or len(linears) == 1:
+        return tuple(linear(x) for linear in linears)
+    weight = torch.cat([linear.weight for linear in linears])
+    bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
+    return functional.linear(x, weight, bias).split([linear.out_features for linear in linears], dim=-1)
 
 
 def split_heads(x_BTF: Tensor, heads: int) -> Tensor:
@@ -184,9 +208,9 @@ class SelfAttention(nn.Module):
             context_BTD and the cache.
         """
         sizes = self.sizes
-        query_BHTK = split_heads(self.query(x_BTD), sizes.heads)
-        key_BGSK = split_heads(self.key(x_BTD), sizes.key_value_heads)
-        value_BGSK = split_heads(self.value(x_BTD), sizes.key_value_heads)
+        query_BTF, key_BTF, value_BTF = project_together(x_BTD, self.query, self.key, self.value)
+        query_BHTK = split_heads(query_BTF, sizes.heads)
+        key_BGSK, value_BGSK = (split_heads(part, sizes.key_value_heads) for part in (key_BTF, value_BTF))
         if self.rotary is not None:
             query_BHTK, key_BGSK = self.rotary(query_BHTK, position_BT), self.rotary(key_BGSK, position_BT)
         if cache is not None:

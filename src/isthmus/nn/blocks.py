@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from isthmus.core.runtime import working_dtype
 from isthmus.nn.attention import projection
-from isthmus.nn.dropout import dropout
+from isthmus.nn.dropout import add_dropped, dropout
 
 NormKind = Literal["layer", "rms"]
 Activation = Literal["relu", "gelu", "silu", "swiglu"]
@@ -52,7 +52,7 @@ class FeedForward(nn.Module):
         elif self.activation == "silu":
             inner_BTF = functional.silu(inner_BTF)
         else:
-            inner_BTF = functional.relu(inner_BTF)
+            inner_BTF = functional.relu(inner_BTF, inplace=True)
         outer_BTD: Tensor = self.outer(dropout(inner_BTF, self.dropout, self.training))
         return outer_BTD
 
@@ -78,7 +78,7 @@ class Residual(nn.Module):
 
     def leave(self, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
         """The sublayer's output, joined with its input."""
-        sum_BTD = x_BTD + dropout(y_BTD, self.dropout, self.training)
+        sum_BTD = add_dropped(x_BTD, y_BTD, self.dropout, self.training)
         return sum_BTD if self.pre else self.norm(sum_BTD)
 
 

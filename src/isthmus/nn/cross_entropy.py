@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.core.runtime import working_dtype
+from isthmus.core.runtime import known, working_dtype
 
 LOGITS = 1 << 21  # so many logits at a time: what stays in a cache of a few megabytes
 LEAST, MOST = 64, 1024  # but so many rows at least, that products are efficient, and at most
@@ -130,6 +130,6 @@ class _Fused(torch.autograd.Function):
 def _log_z(logits_CV: Tensor, probs_CV: Tensor, place: tuple[Tensor, Tensor]) -> Tensor:
     """log Σ exp(z) = z - log p [C], at the target; where that has underflowed (or asking would wait for a GPU) at the likeliest word."""
     prob_C = probs_CV[place].float()
-    if prob_C.device.type == "cpu" and bool((prob_C > TINY).all()):
+    if known(prob_C > TINY):
         return logits_CV[place].float() - prob_C.log()
     return logits_CV.amax(dim=-1).float() - probs_CV.amax(dim=-1).float().log()

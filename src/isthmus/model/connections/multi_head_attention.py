@@ -15,7 +15,7 @@ from isthmus.model.blocks import HeadShape, head_sizes
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
-from isthmus.nn.attention import HeadSizes, attend, join_heads, projection, split_heads
+from isthmus.nn.attention import HeadSizes, attend, join_heads, project_together, projection, split_heads
 
 
 class MultiHeadAttentionConfig(Config):
@@ -62,8 +62,9 @@ class MultiHeadAttention(Connection):
     def prepare(self, memory: Memory) -> Link:
         """Keys and values [N, G, S, K] of every source position."""
         G = self.sizes.key_value_heads
-        key_NGSK = split_heads(self.key(memory.states_BSD), G)
-        value_NGSK = split_heads(self.value(memory.states_BSD), G)
+        key_NGSK, value_NGSK = (
+            split_heads(each, G) for each in project_together(memory.states_BSD, self.key, self.value)
+        )
         return Link(key_NGSK, value_NGSK, memory.mask_BS)
 
     def forward(self, query_BTD: Tensor, link: Link, position_B: Tensor, weights: bool = False) -> tuple[Reading, Link]:  # noqa: ARG002
