@@ -118,7 +118,8 @@ def _scores(query_BHTK: Tensor, key_BGSK: Tensor, allowed: Tensor | None, scale:
     if allowed.shape[:2] == (1, 1) and H == G:
         bias_CQS = bias[0]
     else:
-        bias_CQS = bias.expand(B, H, bias.shape[2] if H == G else T, S).reshape(B * G, -1, S)
+        rows = bias.shape[2] if H == G else T
+        bias_CQS = bias.expand(B, H, rows, S).reshape(B * G, H // G * rows, S)
     return torch.baddbmm(bias_CQS, query_CQK, key_CKS, alpha=scale).view(B, H, T, S)
 
 
