@@ -151,7 +151,7 @@ def project_together(x: Tensor, *linears: nn.Linear) -> tuple[Tensor, ...]:
         return tuple(linear(x) for linear in linears)
     weight = torch.cat([linear.weight for linear in linears])
     bias = None if linears[0].bias is None else torch.cat([linear.bias for linear in linears])
-    return functional.linear(x, weight, bias).split([linear.out_features for linear in linears], dim=-1)
+    return torch.split(functional.linear(x, weight, bias), [linear.out_features for linear in linears], dim=-1)
 
 
 def split_heads(x_BTF: Tensor, heads: int) -> Tensor:
