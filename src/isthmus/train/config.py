@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from isthmus.core.config import Config
 from isthmus.train.average import AverageConfig, NoAverage
+from isthmus.train.objective import CrossEntropyConfig, ObjectiveConfig
 from isthmus.train.optimiser import Adam, OptimiserConfig
 from isthmus.train.schedule import InverseSquareRoot, ScheduleConfig
 
@@ -31,7 +32,8 @@ class TrainingConfig(Config):
         steps: updates of the weights; the schedule ends there.
         accumulate: batches an update.
         seed: of dropout; with the seed of the data it fixes the run.
-        label_smoothing: ε of the cross-entropy.
+        objective: what is made small.
+        label_smoothing: ε of its cross-entropy.
         clip_norm: longest gradient (of the mean loss a token); longer ones are shortened (Pascanu et al. 2013). `None` clips nothing.
         optimiser: how gradients become updates.
         schedule: the learning rate along the way.
@@ -48,6 +50,7 @@ class TrainingConfig(Config):
     steps: PositiveInt
     accumulate: PositiveInt = 1
     seed: NonNegativeInt = 1
+    objective: ObjectiveConfig = CrossEntropyConfig()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     clip_norm: PositiveFloat | None = 1.0
     optimiser: OptimiserConfig = Adam()

@@ -2,25 +2,66 @@
 
 Sums, not means: the trainer divides once by the count over all micro-batches (and processes), so that n accumulated micro-batches are
 exactly one batch, however the tokens fall on them.
+
+B batch, T target position.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, assert_never
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+
+from isthmus.core.config import Config
+from isthmus.core.padded import Padded
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from isthmus.data.batches import Batch
     from isthmus.model.encoder_decoder import EncoderDecoder
 
 
-class Objective(Protocol):
-    """(model, batch) -> (sum of the loss, count), both float32 scalars; the sum carries the gradient."""
+class CrossEntropyConfig(Config):
+    """Configuration of plain teacher forcing."""
 
-    def __call__(self, model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Read the batch with the model and sum its loss."""
+    kind: Literal["cross-entropy"] = "cross-entropy"
+
+
+class RDropConfig(Config):
+    """Configuration of regularised dropout.
+
+    Attributes:
+        kind: names the objective.
+        strength: α, how much the two predictions' distance counts; the paper has 5 for translation.
+    """
+
+    kind: Literal["r-drop"] = "r-drop"
+    strength: PositiveFloat = 5.0
+
+
+class ScheduledSamplingConfig(Config):
+    """Configuration of scheduled sampling.
+
+    Attributes:
+        kind: names the objective.
+        share: how many target pieces in the decoder's input are its own predictions at the end of training; the share grows
+            linearly from 0.
+    """
+
+    kind: Literal["scheduled-sampling"] = "scheduled-sampling"
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
+
+
+ObjectiveConfig = Annotated[CrossEntropyConfig | RDropConfig | ScheduledSamplingConfig, Field(discriminator="kind")]
+
+
+class Objective(Protocol):
+    """(model, batch, progress) -> (sum of the loss, count), both float32 scalars; the sum carries the gradient."""
+
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Read the batch with the model and sum its loss; `progress` is the share of training that is done."""
         ...
 
 
@@ -34,8 +75,77 @@ class CrossEntropy:
 
     label_smoothing: float = 0.0
 
-    def __call__(self, model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Sum the cross-entropy over the real target tokens, each times the weight of its example; count the weights."""
         _, decoded = model.read(batch.source, batch.target_in)
         total: tuple[Tensor, Tensor] = model.head.nll(decoded, batch.target, self.label_smoothing, batch.weight_B)
         return total
+
+
+@dataclass(frozen=True, slots=True)
+class RDrop:
+    """Cross-entropy of two passes with different dropout, and how far they lie apart (Liang et al. 2021, section 2.1).
+
+    ½ [nll(p) + nll(q)] + α/2 · ½ [KL(p ‖ q) + KL(q ‖ p)]: half of the paper's equation 4, which counts each token twice.
+
+    Attributes:
+        label_smoothing: of the cross-entropy.
+        strength: α.
+    """
+
+    label_smoothing: float = 0.0
+    strength: float = 5.0
+
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Read every example twice, in one batch of twice as many rows."""
+        rows = batch.index_B.shape[0]
+        twice_B = torch.arange(rows, device=batch.index_B.device).repeat(2)
+        target = batch.target.select(twice_B)
+        _, decoded = model.read(batch.source.select(twice_B), batch.target_in.select(twice_B))
+        nll, count = model.head.nll(decoded, target, self.label_smoothing, batch.weight_B[twice_B])
+        one, other = decoded.select(twice_B[:rows]), decoded.select(twice_B[:rows] + rows)
+        apart = model.head.divergence(one, other, batch.target, batch.weight_B)
+        return nll / 2 + self.strength / 2 * apart, count / 2
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledSampling:
+    """Teacher forcing in two passes: the second reads some of the first's predictions in place of the true tokens.
+
+    Mihaylova and Martins 2019, section 3 (Bengio et al. 2015 for recurrent models). The first pass is not trained.
+
+    Attributes:
+        label_smoothing: of the cross-entropy.
+        share: of own predictions at the end of training.
+    """
+
+    label_smoothing: float = 0.0
+    share: float = 0.25
+
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Encode once, predict, mix, and read the mixture."""
+        memory = model.encode(batch.source)
+        with torch.no_grad():
+            decoded, _ = model.step(batch.target_in.ids_BT, model.start(memory, remember=False))
+            said_BT = model.head.log_probs(decoded).argmax(dim=-1)
+        own_BT = batch.target_in.ids_BT.clone()
+        own_BT[:, 1:] = said_BT[:, :-1]
+        own_BT = torch.where(batch.target_in.mask_BT, own_BT, batch.target_in.ids_BT)
+        chosen_BT = torch.rand(own_BT.shape, device=own_BT.device) < self.share * progress
+        mixed = Padded(torch.where(chosen_BT, own_BT, batch.target_in.ids_BT), batch.target_in.lengths_B)
+        decoded, _ = model.step(mixed.ids_BT, model.start(memory, remember=False))
+        total: tuple[Tensor, Tensor] = model.head.nll(decoded, batch.target, self.label_smoothing, batch.weight_B)
+        return total
+
+
+def build_objective(config: ObjectiveConfig, label_smoothing: float) -> Objective:
+    """The objective of a configuration."""
+    match config:
+        case CrossEntropyConfig():
+            return CrossEntropy(label_smoothing)
+        case RDropConfig(strength=strength):
+            return RDrop(label_smoothing, strength)
+        case ScheduledSamplingConfig(share=share):
+            return ScheduledSampling(label_smoothing, share)
+        case _:
+            assert_never(config)

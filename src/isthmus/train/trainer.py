@@ -91,7 +91,7 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
             source_tokens += int(batch.source.lengths_B.sum())
             target_tokens += int(batch.target.lengths_B.sum())
             seed_step(config.seed, position.epoch, step, micro)
-            sums += _gradients(job, batch)
+            sums += _gradients(job, batch, step / config.steps)
         gradients = [parameter.grad for parameter in parts.parameters.values() if parameter.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         loss, count, length = torch.stack([*sums, norm]).tolist()
@@ -115,10 +115,10 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     return state, Stepped(step, position.epoch, loss, source_tokens, target_tokens, rate, length, skipped)
 
 
-def _gradients(job: Job, batch: Batch) -> Tensor:
+def _gradients(job: Job, batch: Batch, progress: float) -> Tensor:
     """Add the gradient of one batch's summed loss to the parameters; return (sum, count) [2]."""
     with job.runtime.autocast():
-        total, count = job.objective(job.model, on_device(batch, job.runtime.device))
+        total, count = job.objective(job.model, on_device(batch, job.runtime.device), progress)
     torch.autograd.backward(total)
     return torch.stack([total.detach().float(), count.float()])
 

@@ -19,7 +19,7 @@ from isthmus.model.bundle import Bundle, weights_hash
 from isthmus.train.events import Event, Stopped, StopReason, Validated
 from isthmus.train.interrupt import interruptible
 from isthmus.train.job import Job, Place
-from isthmus.train.objective import CrossEntropy
+from isthmus.train.objective import build_objective
 from isthmus.train.progress import shown
 from isthmus.train.track import build_tracker, tracked
 from isthmus.train.trainer import resumed_runtime, train
@@ -150,7 +150,7 @@ def _job(recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_ch
         "data": {"encoded": prepared.encoded.folder.name, "batch": table["data"]["batch"], "seed": recipe.data.seed},
         "codec": codec.fingerprint(),
     }
-    objective = CrossEntropy(recipe.train.label_smoothing)
+    objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
     place = Place(out, identity, allow_changed=allow_changed)
     return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place)
 

@@ -43,7 +43,7 @@ class Breaking:
     bad: frozenset[int]
     calls: list[int]
 
-    def __call__(self, model: EncoderDecoder, batch: Batch) -> tuple[Tensor, Tensor]:
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:
         self.calls.append(1)
         total, count = CrossEntropy()(model, batch)
         return (total * float("nan") if len(self.calls) in self.bad else total), count

@@ -89,6 +89,14 @@ class Reading:
     weights_BHTS: Tensor | None = None
     copy_BTS: Tensor | None = None
 
+    def select(self, rows: Tensor) -> Reading:
+        """What the given rows (int64 indices) read, in that order."""
+        return Reading(
+            self.context_BTD[rows],
+            None if self.weights_BHTS is None else self.weights_BHTS[rows],
+            None if self.copy_BTS is None else self.copy_BTS[rows],
+        )
+
 
 class Connection(nn.Module, ABC):
     """How a decoder reads a memory.

@@ -27,6 +27,10 @@ class Decoded:
     features_BTD: Tensor
     readings: tuple[Reading, ...]
 
+    def select(self, rows: Tensor) -> Decoded:
+        """The features and readings of the given rows (int64 indices), in that order."""
+        return Decoded(self.features_BTD[rows], tuple(reading.select(rows) for reading in self.readings))
+
 
 class Decoder(nn.Module, ABC):
     """From a memory and the tokens so far to features of the next."""

@@ -40,3 +40,17 @@ class Head(nn.Module, ABC):
         Returns:
             Two float32 scalars: the weighted sum over real positions, and the sum of their weights.
         """
+
+    @abstractmethod
+    def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
+        """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions: how far two predictions of the same target lie apart.
+
+        Args:
+            one: features at each target position, which give p.
+            other: features that give q.
+            target: says which positions are real.
+            weight_B: a weight for each row.
+
+        Returns:
+            A float32 scalar.
+        """

@@ -16,6 +16,7 @@ from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
 from isthmus.model.heads.head import Head
 from isthmus.nn.cross_entropy import cross_entropy
+from isthmus.nn.divergence import symmetric_divergence
 
 
 class SoftmaxHeadConfig(Config):
@@ -70,6 +71,13 @@ class SoftmaxHead(Head):
             smoothing,
         )
         return total, mask_BT.sum().float() if weight_N is None else weight_N.sum()
+
+    def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
+        """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions, by chunks."""
+        mask_BT = target.mask_BT
+        weight_N = None if weight_B is None else weight_B[:, None].expand_as(mask_BT)[mask_BT].float()
+        one_ND, other_ND = (self._scaled(each.features_BTD[mask_BT]) for each in (one, other))
+        return symmetric_divergence(one_ND, other_ND, self.weight, self.bias, weight_N)
 
     def _scaled(self, features: Tensor) -> Tensor:
         return features if self.scale == 1.0 else features * self.scale
