@@ -114,10 +114,11 @@ def _written(found: Iterable[tuple[str, Answer]], shape: Callable[[int, str, Ans
 
 
 def _write(pieces: Iterable[str], output: Path | None) -> None:
-    from isthmus.core.files import write_text
+    from isthmus.core.files import new_file
 
     if output is not None:
-        write_text(output, "".join(pieces))
+        with new_file(output) as file:
+            file.writelines(piece.encode() for piece in pieces)
         return
     for piece in pieces:
         sys.stdout.write(piece)

@@ -144,19 +144,22 @@ class Translator:
             warnings.warn(f"{said[0]}{more}", GenerationWarning, stacklevel=2)
         return [hypothesis.text for answer in answers for hypothesis in answer.hypotheses]
 
-    def answers(self, inputs: Sequence[str | Example], options: GenerationOptions | None = None) -> list[Answer]:
+    def answers(
+        self, inputs: Sequence[str | Example], options: GenerationOptions | None = None, first: int = 1
+    ) -> list[Answer]:
         """The answer to each input, in order, with scores, runners-up and warnings.
 
         Args:
             inputs: texts, or examples with context, several sources or a given beginning (their targets are not read).
             options: laid over the translator's own.
+            first: the number of the first input in errors.
 
         Raises:
             InputError: as `generate`.
         """
         options = self._resolved(options)
         taken = [self._taken_apart(one, options) for one in inputs]
-        jobs = [self._job(one, number, segment) for number, one in enumerate(taken, 1) for segment in one.segments]
+        jobs = [self._job(one, number, segment) for number, one in enumerate(taken, first) for segment in one.segments]
         target = Target(EOS, self.codec.target.vocabulary.control, self.task.positions)
         found = iter(search_jobs(self.engine, jobs, target, options))
         return [self._answer(one, list(islice(found, len(one.segments))), options) for one in taken]
@@ -164,9 +167,10 @@ class Translator:
     def each(self, inputs: Iterable[str | Example], options: GenerationOptions | None = None) -> Iterator[Answer]:
         """The answers to any number of inputs, in order, in flat memory: read, answered and given a window at a time."""
         options = self._resolved(options)
-        source = iter(inputs)
+        source, first = iter(inputs), 1
         while window := list(islice(source, WINDOW)):
-            yield from self.answers(window, options)
+            yield from self.answers(window, options, first)
+            first += len(window)
 
     def _resolved(self, options: GenerationOptions | None) -> GenerationOptions:
         """The translator's options with those of a call on top, and a seed if one is needed."""

@@ -11,7 +11,16 @@ import pytest
 
 from isthmus.core import files
 from isthmus.core.errors import InputError
-from isthmus.core.files import existing_file, new_folder, open_bytes, sha256, write_bytes, write_json, write_text
+from isthmus.core.files import (
+    existing_file,
+    new_file,
+    new_folder,
+    open_bytes,
+    sha256,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def names(folder: Path) -> list[str]:
@@ -48,6 +57,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         write_bytes(tmp_path / "x", b"new")
     assert (tmp_path / "x").read_bytes() == b"old"
     assert names(tmp_path) == ["x"]
+
+
+def test_a_file_written_in_pieces_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with new_file(tmp_path / "new" / "x") as file:
+        file.write(b"1")
+        assert not (tmp_path / "new" / "x").exists()
+        file.write(b"2")
+    assert (tmp_path / "new" / "x").read_bytes() == b"12"
+    with pytest.raises(TypeError), new_file(tmp_path / "new" / "x") as file:
+        file.writelines([b"3", "not bytes"])  # type: ignore[list-item]
+    assert (tmp_path / "new" / "x").read_bytes() == b"12"
+    assert names(tmp_path / "new") == ["x"]
 
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:

@@ -199,6 +199,12 @@ def test_any_number_of_inputs_in_windows(plain: Translator, monkeypatch: pytest.
     assert [first.text, *(answer.text for answer in answers)] == plain.generate(TEXTS, num_beams=2)
 
 
+def test_an_error_counts_the_inputs_of_all_windows(plain: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.generate.translator.WINDOW", 2)
+    with pytest.raises(InputError, match="input 4: 'aaaa"):
+        list(plain.each(["a", "b", "c", "a" * 97]))
+
+
 @pytest.mark.parametrize("folder", ["bundle", "run"])
 def test_a_bundle_on_disk_generates_as_in_memory(tmp_path: Path, plain: Translator, folder: str) -> None:
     tiny_bundle().save(tmp_path / ("bundle" if folder == "bundle" else "run/best"))
