@@ -119,6 +119,7 @@ def _search(
         seeds=[request_seed(seed, job.source) for job in jobs],
         samples=samples,
         prefixes=[job.prefix for job in jobs],
+        sources=[job.source for job in jobs],
     ).to(engine.device)
     cache = engine.start(Padded.of([job.source for job in jobs]))
     if samples > 1:

@@ -51,6 +51,7 @@ class Requests:
         seed_N: the request's seed (see `noise.request_seed`).
         sample_N: which of the request's samples this is.
         prefix_NP: pieces that an output must begin with, -1 where it is free.
+        source_NS: the pieces of the source, -1 where it is over.
     """
 
     index_N: Tensor
@@ -59,30 +60,31 @@ class Requests:
     seed_N: Tensor
     sample_N: Tensor
     prefix_NP: Tensor
+    source_NS: Tensor
 
     @classmethod
     def of(
         cls,
         max_length: Sequence[int],
         *,
-        min_length: int = 0,
+        min_length: int | Sequence[int] = 0,
         seeds: Sequence[int] | None = None,
         samples: int = 1,
         prefixes: Sequence[Sequence[int]] | None = None,
+        sources: Sequence[Sequence[int]] | None = None,
     ) -> Requests:
         """The requests of a batch, each repeated once a sample; the samples of a sentence stand together."""
         count = len(max_length)
         rows = torch.arange(count).repeat_interleave(samples)
-        prefixes = prefixes or [()] * count
-        width = max((len(prefix) for prefix in prefixes), default=0)
-        padded = [[*prefix, *[-1] * (width - len(prefix))] for prefix in prefixes]
+        shortest = [min_length] * count if isinstance(min_length, int) else min_length
         return cls(
             index_N=torch.arange(count * samples),
             max_length_N=torch.tensor(max_length, dtype=torch.int64)[rows],
-            min_length_N=torch.full((count * samples,), min_length, dtype=torch.int64),
+            min_length_N=torch.tensor(shortest, dtype=torch.int64)[rows],
             seed_N=torch.tensor(seeds or [0] * count, dtype=torch.int64)[rows],
             sample_N=torch.arange(samples).repeat(count),
-            prefix_NP=torch.tensor(padded, dtype=torch.int64).reshape(count, width)[rows],
+            prefix_NP=_padded(prefixes or [()] * count)[rows],
+            source_NS=_padded(sources or [()] * count)[rows],
         )
 
     def select(self, sentences: Tensor) -> Requests:
@@ -94,6 +96,7 @@ class Requests:
             self.seed_N[sentences],
             self.sample_N[sentences],
             self.prefix_NP[sentences],
+            self.source_NS[sentences],
         )
 
     def to(self, device: torch.device | str) -> Requests:
@@ -105,7 +108,15 @@ class Requests:
             self.seed_N.to(device),
             self.sample_N.to(device),
             self.prefix_NP.to(device),
+            self.source_NS.to(device),
         )
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Rows of ids as one tensor, with -1 behind the shorter ones."""
+    width = max((len(row) for row in rows), default=0)
+    padded = [[*row, *[-1] * (width - len(row))] for row in rows]
+    return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
 
 
 @dataclass(frozen=True, slots=True)
