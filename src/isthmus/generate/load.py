@@ -2,49 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from isthmus.core.errors import InputError
 from isthmus.core.runtime import Precision, Runtime, probe
+from isthmus.engines.contrastive import Contrast
+from isthmus.engines.engine import Engine
+from isthmus.engines.ensemble import Ensemble, Mean, Scale
 from isthmus.engines.torch_engine import TorchEngine
+from isthmus.generate.inputs import Task
 from isthmus.generate.options import GenerationOptions
-from isthmus.generate.translator import Task, Translator
+from isthmus.generate.translator import Translator
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import BOS
 
 
 def load(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     *,
+    weights: Sequence[float] | None = None,
+    mean: Scale = "probabilities",
+    amateur: str | Path | None = None,
     device: str = "auto",
     precision: Precision | Literal["auto"] = "float32",
     threads: int | None = None,
 ) -> Translator:
-    """Load a bundle and get it ready to generate.
+    """Load a bundle, or several as one, and get it ready to generate.
 
     Args:
-        path: the folder of a bundle, or of a training run (then its best bundle).
+        path: the folder of a bundle, or of a training run (then its best bundle); of several, which must share their
+            vocabularies, an ensemble is made, and what is not of the weights is the first one's.
+        weights: of the models of an ensemble; equal by default.
+        mean: what an ensemble takes the mean of: `probabilities` or `log-probabilities`.
+        amateur: a weaker model, whose preferences are taken away from those of the others (see `Contrast`).
         device: where to compute, as torch names it; `auto` takes a GPU if there is one.
         precision: of the matrix products; `auto` is the fastest on this machine.
         threads: processor threads; by default what torch uses.
 
     Raises:
         BundleError: there is no bundle, or it is damaged or of a newer format.
+        InputError: several models do not fit together, or the weights do not fit them.
 
     Example:
         >>> isthmus.load("en-fr").generate(["I love this beer."], max_length=50)  # doctest: +SKIP
     """
-    folder = Path(path)
+    paths = [path] if isinstance(path, str | Path) else list(path)
+    if not paths:
+        raise InputError("a translator needs a model", expected="at least one path", got="none", fix="name a bundle")
+    bundles = [Bundle.load(best_of(Path(one))) for one in paths]
+    weak = None if amateur is None else Bundle.load(best_of(Path(amateur)))
+    runtime = probe(precision, device, threads)
+    return together(bundles, Mean.of(len(bundles), weights, mean), weak, runtime)
+
+
+def best_of(folder: Path) -> Path:
+    """The best bundle of a training run, or the folder itself."""
     best = folder / "best"
-    bundle = Bundle.load(best if best.is_dir() else folder)
-    return translator(bundle, probe(precision, device, threads))
+    return best if best.is_dir() else folder
 
 
 def translator(bundle: Bundle, runtime: Runtime | None = None) -> Translator:
     """A translator of a bundle that is in memory."""
     options = GenerationOptions.of(bundle.generation, "generation.json")
-    engine = TorchEngine(bundle.model, (BOS,), runtime)
-    return Translator(engine, bundle.codec, options, _task(bundle))
+    return Translator(_engine(bundle, runtime), bundle.codec, options, _task(bundle))
+
+
+def together(
+    bundles: Sequence[Bundle], mean: Mean, amateur: Bundle | None = None, runtime: Runtime | None = None
+) -> Translator:
+    """A translator of several bundles that are in memory; codec, options and languages are those of the first.
+
+    Args:
+        bundles: at least one.
+        mean: of their predictions.
+        amateur: a weaker model to contrast them with.
+        runtime: where and how to compute.
+
+    Raises:
+        InputError: their vocabularies, or what is put around a source, differ.
+    """
+    everyone = [*bundles, *([] if amateur is None else [amateur])]
+    first = translator(everyone[0], runtime)
+    for other in everyone[1:]:
+        _check_alike(bundles[0], other)
+    engine: Engine = first.engine
+    if len(bundles) > 1:
+        engine = Ensemble([engine, *(_engine(bundle, runtime) for bundle in bundles[1:])], mean)
+    if amateur is not None:
+        engine = Ensemble([engine, _engine(amateur, runtime)], Contrast())
+    limits = [limit for bundle in everyone if (limit := _task(bundle).positions) is not None]
+    return Translator(engine, first.codec, first.options, replace(first.task, positions=min(limits, default=None)))
+
+
+def _engine(bundle: Bundle, runtime: Runtime | None) -> Engine:
+    return TorchEngine(bundle.model, (BOS,), runtime)
+
+
+def _check_alike(one: Bundle, other: Bundle) -> None:
+    """Raise an InputError unless one reading of a source and one id of an output mean the same to both."""
+    a, b = one.codec, other.codec
+    for what, same in (
+        ("target vocabulary", a.target.vocabulary == b.target.vocabulary),
+        ("source vocabulary", a.source.vocabulary == b.source.vocabulary and type(a.source) is type(b.source)),
+        ("language tag", a.config.language_tag == b.config.language_tag),
+        ("context", a.config.context == b.config.context),
+    ):
+        if not same:
+            raise InputError(
+                f"models that run together share their {what}",
+                expected=f"the {what} of the first model",
+                got="another one",
+                fix="train them from the same corpora and vocabulary settings; seeds and models may differ",
+            )
 
 
 def _task(bundle: Bundle) -> Task:

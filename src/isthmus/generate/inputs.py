@@ -1,0 +1,94 @@
+"""An input taken apart: what is generated from, and the ids that the model reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from isthmus.core.errors import InputError
+from isthmus.data.codec import Codec
+from isthmus.data.example import Example
+from isthmus.generate import segments
+from isthmus.generate.jobs import Job
+from isthmus.generate.options import GenerationOptions
+from isthmus.generate.segments import Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a translator must know of what its model was trained for.
+
+    Attributes:
+        unit: `sentence` if the model was trained on single sentences.
+        source_language: of the inputs (BCP 47), or empty.
+        target_language: of the outputs, or empty.
+        positions: the most ids that a source, or start and output together, may have; None if there is no limit.
+    """
+
+    unit: str = ""
+    source_language: str = ""
+    target_language: str = ""
+    positions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input, taken apart.
+
+    Attributes:
+        example: the input, with its languages.
+        split: whether its sentences are generated from one by one.
+        segments: what is generated from.
+    """
+
+    example: Example
+    split: bool
+    segments: tuple[Segment, ...]
+
+    def jobs(self, codec: Codec, positions: int | None, number: int) -> list[Job]:
+        """What to search for: the ids of each segment.
+
+        Args:
+            codec: text to ids.
+            positions: the most ids that the model can read; None if there is no limit.
+            number: of the input, for errors.
+
+        Raises:
+            InputError: there are more ids than the model can read.
+        """
+        return [self._job(segment, codec, positions, number) for segment in self.segments]
+
+    def _job(self, segment: Segment, codec: Codec, positions: int | None, number: int) -> Job:
+        example = replace(self.example, sources=(segment.text, *self.example.sources[1:]))
+        ids = codec.source_ids(example)
+        where = f"input {number}: {segment.text[:40]!r}"
+        codec.check_source_length(ids, where)
+        if positions is not None and len(ids) > positions:
+            raise InputError(
+                "an input is too long for the model",
+                expected=f"at most {positions} pieces with the end",
+                got=f"{len(ids)} pieces",
+                where=where,
+                fix="divide the input into sentences or paragraphs",
+            )
+        return Job(tuple(ids), tuple(codec.prefix_ids(example)))
+
+
+def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> Input:
+    """What to generate from: sentences if they are to be split and the input has no other parts, else all of it.
+
+    Args:
+        one: a text, or an example with more than one.
+        task: what the model was trained for.
+        options: whether to split.
+    """
+    example = Example((one,), "") if isinstance(one, str) else one
+    example = replace(
+        example,
+        source_language=example.source_language or task.source_language,
+        target_language=example.target_language or task.target_language,
+    )
+    wanted = task.unit == "sentence" if options.split_sentences == "auto" else options.split_sentences
+    split = wanted and len(example.sources) == 1 and not example.context and not example.prefix
+    text = example.source
+    parts = segments.sentences(text, example.source_language) if split else segments.whole(text)
+    return Input(example, split, tuple(parts))
