@@ -52,3 +52,14 @@ class Engine(Protocol):
             log-probabilities of the next piece [B, V] in float32; the state; with `weights`, the attention over the
             source [B, S] (mean over heads, last layer) from the last position fed, else None.
         """
+
+    def read(self, source: Padded, target_in: Padded) -> Tensor:
+        """Read whole targets at once and say what may follow each position.
+
+        Args:
+            source: one row a target.
+            target_in: the start ids, and the target without its last id.
+
+        Returns:
+            log-probabilities [B, T, V] in float32: those that `step` gives position by position.
+        """

@@ -70,3 +70,9 @@ class TorchEngine(Engine):
             log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
         weights_BHTS = decoded.readings[-1].weights_BHTS if weights and decoded.readings else None
         return log_probs_BV, state, None if weights_BHTS is None else weights_BHTS[:, :, -1].float().mean(dim=1)
+
+    def read(self, source: Padded, target_in: Padded) -> Tensor:
+        """Log-probabilities [B, T, V] of what follows each position of given targets."""
+        with torch.inference_mode(), self.runtime.autocast():
+            log_probs_BTV: Tensor = self.model(source.to(self.runtime.device), target_in.to(self.runtime.device))
+            return log_probs_BTV

@@ -76,6 +76,12 @@ class TableEngine:
             attention = torch.eye(3)[[sum(past) % 3 for past in histories]]
         return torch.stack(rows), TableState(state.sources, histories), attention
 
+    def read(self, source: Padded, target_in: Padded) -> Tensor:
+        rows = zip(source.rows(), target_in.ids_BT.tolist(), strict=True)
+        return torch.stack(
+            [torch.stack([self.log_probs(ids, row[: t + 1]) for t in range(len(row))]) for ids, row in rows]
+        )
+
     def score(self, source: Sequence[int], ids: Sequence[int]) -> list[float]:
         """The log-probability of each id after those before it."""
         return [float(self.log_probs(source, (*self.start_ids, *ids[:place]))[id]) for place, id in enumerate(ids)]
