@@ -2,7 +2,12 @@
 
 Each takes logits (or log-probabilities: they differ by a constant) with the vocabulary on the last axis and gives the
 same shape back, `-inf` where a piece is ruled out. Each equals the processor of Hugging Face transformers named in its
-docstring, element by element. V vocabulary.
+docstring, element by element.
+
+First what depends on the logits alone, then what depends on a place, last what depends on the pieces so far: int64
+[..., T] with the axes of the logits before the last; -1, before all others, where there is none.
+
+V vocabulary, T pieces so far, S source, W phrases, L their length.
 """
 
 from __future__ import annotations
@@ -53,6 +58,38 @@ def min_p(logits: Tensor, p: float) -> Tensor:
     return logits.masked_fill(probability < p * probability.amax(dim=-1, keepdim=True), NEVER)
 
 
+def typical(logits: Tensor, p: float) -> Tensor:
+    """Keep the pieces about as surprising as is to be expected, until they sum to p or more (`TypicalLogitsWarper`).
+
+    The surprise of a piece is -log q, what is to be expected of it is the entropy; the nearest come first. Meister et
+    al. 2023, Locally Typical Sampling.
+    """
+    if p >= 1.0:
+        return logits
+    distance = (-logits.log_softmax(dim=-1) - _entropy(logits)).abs()
+    nearest, index = torch.sort(distance, descending=False)
+    enough = logits.gather(-1, index).softmax(dim=-1).cumsum(dim=-1) >= p
+    last = (~enough).sum(dim=-1, keepdim=True).clamp(max=logits.shape[-1] - 1)
+    return logits.masked_fill(distance > nearest.gather(-1, last), NEVER)
+
+
+def epsilon(logits: Tensor, cutoff: float) -> Tensor:
+    """Keep what is at least as probable as a cut-off, and always the best (`EpsilonLogitsWarper`); 0 keeps all.
+
+    Hewitt et al. 2022, Truncation Sampling as Language Model Desmoothing.
+    """
+    return _not_under(logits, torch.full_like(logits[..., :1], cutoff))
+
+
+def eta(logits: Tensor, cutoff: float) -> Tensor:
+    """Epsilon sampling whose cut-off falls where many pieces are probable (`EtaLogitsWarper`); 0 keeps all.
+
+    It is min(e, sqrt(e) exp(-entropy)) for a cut-off e. Hewitt et al. 2022, as `epsilon`.
+    """
+    flat = cutoff**0.5 * torch.exp(-_entropy(logits))
+    return _not_under(logits, flat.clamp(max=cutoff))
+
+
 def suppress(logits: Tensor, ids: Tensor) -> Tensor:
     """Rule out the given ids (`SuppressTokensLogitsProcessor`)."""
     return logits.index_fill(-1, ids, NEVER)
@@ -71,7 +108,7 @@ def suppress_where(logits: Tensor, where: Tensor, id: int) -> Tensor:
 
 
 def force(logits: Tensor, ids: Tensor) -> Tensor:
-    """Allow one piece only, at no cost, where `ids` names one (`ForcedBOSTokenLogitsProcessor`).
+    """Allow one piece only, at no cost, where `ids` names one (`ForcedBOS-` and `ForcedEOSTokenLogitsProcessor`).
 
     Args:
         logits: [..., V].
@@ -81,3 +118,69 @@ def force(logits: Tensor, ids: Tensor) -> Tensor:
     ids = ids.expand(logits.shape[:-1]).unsqueeze(-1)
     forced.scatter_(-1, ids.clamp(min=0), 0.0)
     return torch.where(ids >= 0, forced, logits)
+
+
+def repetition_penalty(logits: Tensor, so_far: Tensor, penalty: float) -> Tensor:
+    """Make pieces that were produced less likely, or with a penalty under 1 likelier (`RepetitionPenaltyLogitsProcessor`).
+
+    A negative logit is multiplied by the penalty and a positive one divided by it, so that here, unlike elsewhere,
+    logits and log-probabilities differ. Keskar et al. 2019, CTRL, section 4.1.
+    """
+    penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
+    return torch.where(_among(so_far, logits.shape[-1]), penalised, logits)
+
+
+def no_repeat_ngram(logits: Tensor, so_far: Tensor, size: int) -> Tensor:
+    """Produce no n-gram a second time (`NoRepeatNGramLogitsProcessor`).
+
+    Paulus et al. 2018, A Deep Reinforced Model for Abstractive Summarization, section 2.5.
+    """
+    return no_copied_ngram(logits, so_far, so_far, size)
+
+
+def no_copied_ngram(logits: Tensor, so_far: Tensor, source: Tensor, size: int) -> Tensor:
+    """Produce no n-gram that the source has (`EncoderNoRepeatNGramLogitsProcessor`).
+
+    Args:
+        logits: [..., V].
+        so_far: [..., T].
+        source: int64 [..., S], broadcast against the other axes of `so_far`; -1, behind all others, where there is none.
+        size: n.
+    """
+    if source.shape[-1] < size:
+        return logits
+    return no_phrase(logits, so_far, source.unfold(-1, size, 1))
+
+
+def no_phrase(logits: Tensor, so_far: Tensor, phrases: Tensor) -> Tensor:
+    """Complete none of the given phrases (`NoBadWordsLogitsProcessor`).
+
+    Args:
+        logits: [..., V].
+        so_far: [..., T].
+        phrases: int64 [..., W, L], broadcast against the other axes of `so_far`; one that ends in -1 is none.
+    """
+    begun = phrases.shape[-1] - 1
+    if so_far.shape[-1] < begun:
+        return logits
+    latest = so_far[..., so_far.shape[-1] - begun :].unsqueeze(-2)
+    completing = phrases[..., -1].where((phrases[..., :-1] == latest).all(dim=-1), -1)
+    return logits.masked_fill(_among(completing, logits.shape[-1]), NEVER)
+
+
+def _entropy(logits: Tensor) -> Tensor:
+    """In nats [..., 1]; what is ruled out adds nothing."""
+    log_prob = logits.log_softmax(dim=-1)
+    return -(log_prob * log_prob.exp()).nansum(dim=-1, keepdim=True)
+
+
+def _not_under(logits: Tensor, least: Tensor) -> Tensor:
+    """Keep what has at least the probability `least` [..., 1], and the best."""
+    improbable = (logits.softmax(dim=-1) < least) & (logits < logits.amax(dim=-1, keepdim=True))
+    return logits.masked_fill(improbable, NEVER)
+
+
+def _among(ids: Tensor, size: int) -> Tensor:
+    """Which pieces of a vocabulary of that size stand in a row of ids; bool [..., V]."""
+    found = torch.zeros((*ids.shape[:-1], size + 1), dtype=torch.bool, device=ids.device)
+    return found.scatter_(-1, ids.where(ids >= 0, size), torch.ones_like(ids, dtype=torch.bool))[..., :size]
