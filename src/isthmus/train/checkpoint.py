@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256 as sha256_of
 from pathlib import Path
@@ -22,11 +22,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from isthmus.core.errors import CheckpointError, TrainingError
-from isthmus.core.files import new_folder, sha256, write_json, write_text
+from isthmus.core.files import new_folder, sha256, write_text
 from isthmus.train.state import TrainingState
 
 FORMAT = 1
@@ -73,9 +73,9 @@ class Checkpoints:
         path = self.folder / _name(checkpoint.state.step)
         try:
             with new_folder(path) as folder:
-                _write(folder, checkpoint)
-            write_text(self.folder / LATEST, _pointer(path))
-            self._prune(checkpoint.state)
+                manifest = _write(folder, checkpoint)
+            write_text(self.folder / LATEST, _pointer(path.name, manifest))
+            self._prune(path, checkpoint.state)
         except (OSError, SafetensorError) as error:
             raise TrainingError(
                 "a checkpoint could not be written",
@@ -101,18 +101,20 @@ class Checkpoints:
         path = self.folder / Path(words[0]).name
         if len(words) != 2 or not words[0].startswith("step-") or not path.is_dir():
             raise _damaged(pointer, "the name of a checkpoint and the hash of its manifest")
-        if not (path / MANIFEST).is_file() or _pointer(path) != " ".join(words):
+        if not (path / MANIFEST).is_file() or _pointer(path.name, (path / MANIFEST).read_bytes()) != " ".join(words):
             raise _damaged(path / MANIFEST, f"the SHA-256 that {pointer} has")
         return path
 
-    def _prune(self, state: TrainingState) -> None:
+    def _prune(self, newest: Path, state: TrainingState) -> None:
+        """Remove what is not kept any more, and what a killed process left: half a write, or a step that nothing points to."""
         steps = sorted(self.folder.glob("step-*"))
-        kept = {path.name for path in steps[-self.keep :]}
+        kept = {path.name for path in [path for path in steps if path <= newest][-self.keep :]}
         if state.best is not None:
             kept.add(_name(state.best.step))
-        leftovers = self.folder.glob(".step-*")
-        for path in [*(path for path in steps if path.name not in kept), *leftovers]:
+        for path in [*(path for path in steps if path.name not in kept), *self.folder.glob(".step-*")]:
             shutil.rmtree(path)
+        for path in self.folder.glob(f".{LATEST}.*"):
+            path.unlink()
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -187,13 +189,27 @@ def load_model(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             own[name].copy_(tensor)
 
 
-def _write(folder: Path, checkpoint: Checkpoint) -> None:
+def _write(folder: Path, checkpoint: Checkpoint) -> bytes:
+    """Fill a folder; return its manifest. Hashes are of what was to be written, not of what a bad disk made of it."""
+    hashes = {}
+    for name, data in _files(checkpoint):
+        (folder / name).write_bytes(data)
+        hashes[name] = sha256_of(data).hexdigest()
+    manifest = _json({"format": FORMAT, "files": hashes})
+    (folder / MANIFEST).write_bytes(manifest)
+    return manifest
+
+
+def _files(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+    """The files by name, one at a time in memory."""
     contents = (checkpoint.model, checkpoint.optimiser, checkpoint.average)
     for name, tensors in zip(TENSOR_FILES, contents, strict=True):
-        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, folder / name)
-    write_json(folder / STATE, {"identity": dict(checkpoint.identity), "state": checkpoint.state.plain()})
-    hashes = {name: sha256(folder / name) for name in (*TENSOR_FILES, STATE)}
-    write_json(folder / MANIFEST, {"format": FORMAT, "files": hashes})
+        yield name, save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()})
+    yield STATE, _json({"identity": dict(checkpoint.identity), "state": checkpoint.state.plain()})
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
 
 
 def _read(path: Path) -> Checkpoint:
@@ -228,5 +244,5 @@ def _name(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _pointer(path: Path) -> str:
-    return f"{path.name} {sha256_of((path / MANIFEST).read_bytes()).hexdigest()}\n"
+def _pointer(name: str, manifest: bytes) -> str:
+    return f"{name} {sha256_of(manifest).hexdigest()}\n"

@@ -13,9 +13,11 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from isthmus.core.errors import TrainingError
 from isthmus.core.files import write_bytes
 from isthmus.train.events import Stepped, Validated
 
@@ -29,13 +31,14 @@ class RunLog:
         folder: where the two files are.
         step: the step of the checkpoint that the run goes on from; lines of later steps are cut off.
         clock: seconds since any moment.
+
+    Every method raises `TrainingError` where the disk refuses a line.
     """
 
     def __init__(self, folder: Path, step: int, clock: Callable[[], float] = time.perf_counter) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         _cut(folder / METRICS, step)
-        self._metrics: TextIO = (folder / METRICS).open("a", encoding="utf-8")
-        self._timing: TextIO = (folder / TIMING).open("a", encoding="utf-8")
+        self._metrics, self._timing = _opened(folder / METRICS), _opened(folder / TIMING)
         self._clock, self._start = clock, clock()
         self._last, self._tokens = self._start, 0
         _line(self._timing, {"event": "started", "step": step})
@@ -61,7 +64,6 @@ class RunLog:
 
     def sync(self) -> None:
         """Put the lines on the disk, so that a checkpoint never knows more than the log."""
-        self._metrics.flush()
         os.fsync(self._metrics.fileno())
 
     def _time(self, name: str, step: int, per_second: Mapping[str, float]) -> None:
@@ -88,9 +90,29 @@ def json_line(values: Mapping[str, Any]) -> str:
     return json.dumps(_plain(values), ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _line(file: TextIO, values: Mapping[str, Any]) -> None:
-    file.write(json_line(values))
-    file.flush()
+def _opened(path: Path) -> FileIO:
+    return FileIO(path, "ab")
+
+
+def _line(file: FileIO, values: Mapping[str, Any]) -> None:
+    """Add a line in one write, so that only a crash or a full disk can tear it."""
+    line = json_line(values).encode()
+    try:
+        written = file.write(line)
+    except OSError as error:
+        raise _refused(file, str(error)) from error
+    if written != len(line):
+        raise _refused(file, f"{written} of {len(line)} bytes")
+
+
+def _refused(file: FileIO, got: str) -> TrainingError:
+    return TrainingError(
+        "the log of a run could not be written",
+        expected="a whole line",
+        got=got,
+        where=str(file.name),
+        fix="make room or mend the disk, then resume: what is torn is cut off",
+    )
 
 
 def _cut(path: Path, step: int) -> None:

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
-from isthmus.core.errors import CheckpointError, TrainingError
+from isthmus.core.errors import CheckpointError
 from isthmus.core.files import sha256
 from isthmus.model.transformer import Transformer
 from isthmus.train import checkpoint as module
@@ -73,11 +71,23 @@ def test_equal_checkpoints_are_equal_bytes(tmp_path: Path) -> None:
 def test_the_last_and_the_best_are_kept_and_leftovers_removed(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path, keep=2)
     (tmp_path / ".step-00000003.torn").mkdir(parents=True)
+    (tmp_path / ".latest.torn").write_text("step-0")
     for step in range(1, 7):
         checkpoints.save(checkpoint(step, best=2 if step >= 2 else None))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "latest", "step-00000002", "step-00000005", "step-00000006",
     ]  # fmt: skip
+
+
+def test_a_step_that_a_killed_process_did_not_point_to_never_displaces_the_newest(tmp_path: Path) -> None:
+    Checkpoints(tmp_path).save(checkpoint(5))
+    pointer = (tmp_path / "latest").read_bytes()
+    Checkpoints(tmp_path).save(checkpoint(20))
+    (tmp_path / "latest").write_bytes(pointer)  # killed between the two; then resumed from step 5, and interrupted
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(checkpoint(12))
+    assert same(checkpoints.latest(), checkpoint(12))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "step-00000012"]
 
 
 def test_every_flipped_byte_is_refused_with_the_name_of_the_file(tmp_path: Path) -> None:
@@ -114,51 +124,6 @@ def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     with pytest.raises(CheckpointError, match=r"(?s)newer format.*format 1 or older.*format 2"):
         Checkpoints(tmp_path).latest()
-
-
-@pytest.mark.parametrize("fails_at", range(20))
-def test_any_write_that_fails_leaves_the_checkpoint_before_it(
-    tmp_path: Path, fails_at: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every call that puts something on the disk fails in turn."""
-    checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(checkpoint(5))
-    calls: list[str] = []
-    real_save, real_replace, real_fsync = safetensors.torch.save_file, Path.replace, os.fsync
-
-    def failing(name: str) -> None:
-        calls.append(name)
-        if len(calls) == fails_at + 1:
-            raise OSError(28, "No space left on device")
-
-    def save(tensors: dict[str, Tensor], path: Path) -> None:
-        failing("save")
-        real_save(tensors, path)
-
-    def replace(path: Path, target: Path) -> Path:
-        failing("replace")
-        return real_replace(path, target)
-
-    def fsync(descriptor: int) -> None:
-        failing("fsync")
-        real_fsync(descriptor)
-
-    error = ""
-    with monkeypatch.context() as patch:
-        patch.setattr(module, "save_file", save)
-        patch.setattr(Path, "replace", replace)
-        patch.setattr(os, "fsync", fsync)
-        try:
-            checkpoints.save(checkpoint(10))
-        except TrainingError as caught:
-            error = str(caught)
-    failed = len(calls) > fails_at
-    assert ("No space left" in error) == failed
-    assert failed or 15 < len(calls) < 20
-    found = checkpoints.latest()
-    assert same(found, checkpoint(10)) or (failed and same(found, checkpoint(5)))
-    checkpoints.save(checkpoint(15))
-    assert same(checkpoints.latest(), checkpoint(15))
 
 
 def test_tied_weights_are_stored_once_and_tied_after_loading(tmp_path: Path) -> None:
