@@ -56,6 +56,9 @@ def generate(
     top_k: options.TopK = None,
     top_p: options.TopP = None,
     seed: options.Seed = None,
+    ensemble: options.Ensemble = None,
+    weights: options.Weights = None,
+    amateur: options.Amateur = None,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -78,7 +81,14 @@ def generate(
         )
     from isthmus.generate.load import load
 
-    machine = load(model, device=device, precision=precision, threads=threads)
+    machine = load(
+        [model, *(ensemble or ())],
+        weights=options.numbers(weights, "--weights"),
+        amateur=amateur,
+        device=device,
+        precision=precision,
+        threads=threads,
+    )
     given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
     given |= {} if n_best is None else {"num_return_sequences": n_best}
     given |= {"split_sentences": True} if document else {}

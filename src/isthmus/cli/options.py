@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isthmus.generate.options import GenerationOptions
     from isthmus.generate.translator import Translator
 
-DATA, SEARCH, SAMPLING, MACHINE = "Data", "Search", "Sampling", "Machine"
+DATA, SEARCH, SAMPLING, MODELS, MACHINE = "Data", "Search", "Sampling", "Several models", "Machine"
 
 Source = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The sources, one a line (plain or .gz).", rich_help_panel=DATA)
@@ -96,6 +96,31 @@ Seed = Annotated[
         min=0,
         help="The same seed gives the same output (default: another each time).",
         rich_help_panel=SAMPLING,
+    ),
+]
+
+Ensemble = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="MODEL",
+        help="Another model of the same vocabulary, whose probabilities count too; may come several times.",
+        rich_help_panel=MODELS,
+    ),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBERS",
+        help="How much MODEL and each --ensemble count, with commas (default: alike).",
+        rich_help_panel=MODELS,
+    ),
+]
+Amateur = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A weaker model, whose preferences are taken away (contrastive decoding).",
+        rich_help_panel=MODELS,
     ),
 ]
 
@@ -213,6 +238,30 @@ def refuse_pairs(recipe: Path, given: Sequence[object]) -> None:
 def one_line(text: str) -> str:
     """A text without line breaks."""
     return re.sub(r"\s*[\r\n]\s*", " ", text)
+
+
+def numbers(text: str | None, where: str) -> list[float] | None:
+    """The numbers between the commas; `None` if none are given.
+
+    Args:
+        text: what was typed.
+        where: the option.
+
+    Raises:
+        InputError: something between the commas is no number.
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(
+            "an option takes numbers",
+            expected="numbers with commas",
+            got=repr(text),
+            where=where,
+            fix="for example 1,2",
+        ) from None
 
 
 def metric_names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,54 @@
+"""`isthmus generate` and `isthmus evaluate` with several models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.cli.options import one_line
+from isthmus.generate.translator import Translator
+from tests.unit.cli.calling import called
+from tests.unit.generate.test_generate_together import other_bundle
+from tests.unit.generate.tiny_bundle import tiny_bundle
+
+LINES = ["ab cd", "c", "efg ab"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::isthmus.generate.answer.GenerationWarning")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    place = tmp_path_factory.mktemp("together")
+    tiny_bundle().save(place / "one")
+    other_bundle().save(place / "two")
+    return place / "one", place / "two"
+
+
+def lines(machine: Translator) -> list[str]:
+    return [one_line(text) for text in machine.generate(LINES, max_length=60)]
+
+
+def test_an_ensemble_is_what_python_makes(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = models
+    outputs = set()
+    for weights in (None, [1.0, 4.0]):
+        given = [] if weights is None else ["--weights", "1,4"]
+        done = called(monkeypatch, "generate", one, *LINES, "--ensemble", two, *given, "--max-length", "60")
+        assert done.code == 0
+        assert done.out.splitlines() == lines(isthmus.load([one, two], weights=weights))
+        outputs.add(done.out)
+    contrasted = called(monkeypatch, "generate", one, *LINES, "--amateur", two, "--max-length", "60")
+    assert contrasted.out.splitlines() == lines(isthmus.load(one, amateur=two))
+    outputs.add(contrasted.out)
+    assert len(outputs) == 3
+
+
+@pytest.mark.parametrize(("weights", "says"), [("1", "one positive weight a model"), ("1,x", "--weights")])
+def test_wrong_weights_are_one_clear_error(
+    models: tuple[Path, Path], weights: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = called(monkeypatch, "generate", models[0], "a", "--ensemble", models[1], "--weights", weights)
+    assert done.code == 2
+    assert says in done.err
