@@ -42,7 +42,7 @@ class Coverage(Connection):
             score_BS1 = link.keys @ query_BTD[:, t, :, None] - PENALTY * covered_BS1
             mask_BS1 = link.mask_BS[:, :, None]
             weight_BS1 = (
-                torch.softmax(score_BS1.masked_fill(~mask_BS1, torch.finfo(torch.float32).min), dim=1) * mask_BS1
+                torch.softmax(score_BS1.masked_fill(~mask_BS1, torch.finfo(score_BS1.dtype).min), dim=1) * mask_BS1
             )
             covered_BS1 = covered_BS1 + weight_BS1
             read.append(weight_BS1.transpose(1, 2))

@@ -5,6 +5,7 @@ B rows, T positions, S source, V vocabulary.
 
 from __future__ import annotations
 
+import copy
 from contextlib import AbstractContextManager
 from typing import final
 
@@ -24,13 +25,15 @@ class TorchEngine(Engine):
     """An `EncoderDecoder` as an engine: no gradients, no dropout, the precision of a runtime.
 
     Args:
-        model: moved to the runtime's device and put in evaluation mode.
+        model: moved to the runtime's device and put in evaluation mode; in bfloat16 a copy is, whose weights are converted once.
         start_ids: what every output begins with.
         runtime: where and how to compute.
     """
 
     def __init__(self, model: EncoderDecoder, start_ids: tuple[int, ...], runtime: Runtime | None = None) -> None:
         self.runtime = Runtime() if runtime is None else runtime
+        if self.runtime.precision == "bfloat16":
+            model = copy.deepcopy(model).to(torch.bfloat16)
         self.model = model.to(self.runtime.device).eval()
         self._start_ids = start_ids
 
@@ -50,7 +53,7 @@ class TorchEngine(Engine):
 
     def start(self, source: Padded) -> DecoderState:
         """Encode the sources: one row a source."""
-        with torch.inference_mode(), self.runtime.autocast():
+        with torch.inference_mode():
             return self.model.start(self.model.encode(source.to(self.runtime.device)))
 
     def step(
@@ -65,7 +68,7 @@ class TorchEngine(Engine):
             raise StateError(
                 "an engine goes on from its own states", expected="a DecoderState", got=type(state).__name__
             )
-        with torch.inference_mode(), self.runtime.autocast():
+        with torch.inference_mode():
             decoded, state = self.model.step(tokens_BT, state, weights=weights)
             log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
         weights_BHTS = decoded.readings[-1].weights_BHTS if weights and decoded.readings else None
@@ -73,6 +76,6 @@ class TorchEngine(Engine):
 
     def read(self, source: Padded, target_in: Padded) -> Tensor:
         """Log-probabilities [B, T, V] of what follows each position of given targets."""
-        with torch.inference_mode(), self.runtime.autocast():
+        with torch.inference_mode():
             log_probs_BTV: Tensor = self.model(source.to(self.runtime.device), target_in.to(self.runtime.device))
             return log_probs_BTV
