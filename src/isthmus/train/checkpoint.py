@@ -29,7 +29,7 @@ from isthmus.core.errors import CheckpointError, TrainingError
 from isthmus.core.files import new_folder, sha256, write_text
 from isthmus.train.state import TrainingState
 
-FORMAT = 1
+FORMAT = 2
 TENSOR_FILES = ("model.safetensors", "optimiser.safetensors", "average.safetensors")
 STATE, MANIFEST, LATEST = "state.json", "manifest.json", "latest"
 
@@ -226,8 +226,16 @@ def _read(path: Path) -> Checkpoint:
         if not (path / name).is_file() or sha256(path / name) != expected:
             raise _damaged(path / name, f"SHA-256 {expected}")
     values = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if manifest["format"] == 1:
+        values = _from_format_1(values)
     model, optimiser, average = (load_file(path / name) for name in TENSOR_FILES)
     return Checkpoint(TrainingState.of(values["state"]), values["identity"], model, optimiser, average)
+
+
+def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Then there was one objective, and nothing was noted of the examples that were read."""
+    identity = {"train.objective.kind": "cross-entropy", **values["identity"]}
+    return {"identity": identity, "state": {"seen": "", **values["state"]}}
 
 
 def _damaged(path: Path, expected: str) -> CheckpointError:

@@ -49,6 +49,7 @@ class Stepped:
         learning_rate: what it was made at; 0 if it was skipped.
         gradient_norm: the length of the gradient of `loss`, before clipping.
         skipped: whether the weights were left as they were.
+        seen: a digest of all examples read so far, in their order; two runs that agree in it have seen the same.
     """
 
     step: int
@@ -59,6 +60,7 @@ class Stepped:
     learning_rate: float
     gradient_norm: float
     skipped: bool
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,6 +40,7 @@ class TrainingState:
         skipped_in_a_row: those since the last good one.
         best: the best validation.
         stale: validations since the best.
+        seen: a digest of the examples read so far, in their order (`seen_after`).
     """
 
     step: int = 0
@@ -49,6 +51,7 @@ class TrainingState:
     skipped_in_a_row: int = 0
     best: Best | None = None
     stale: int = 0
+    seen: str = ""
 
     def plain(self) -> dict[str, Any]:
         """The state as plain values for JSON."""
@@ -65,6 +68,16 @@ class TrainingState:
                 "best": None if best is None else Best(**best),
             }
         )
+
+
+def seen_after(seen: str, batch: bytes) -> str:
+    """The digest of all batches read, once one more was read: equal if and only if they had the same examples in the same order.
+
+    Args:
+        seen: the digest before.
+        batch: the numbers of its examples; where several processes share it, those of the whole one.
+    """
+    return hashlib.blake2b(seen.encode() + batch, digest_size=16).hexdigest()
 
 
 def stop_reason(state: TrainingState, config: TrainingConfig, interrupted: bool) -> StopReason | None:

@@ -26,7 +26,7 @@ from isthmus.train.job import Job, Parts, parts_of
 from isthmus.train.judge import validate
 from isthmus.train.log import RunLog
 from isthmus.train.schedule import factor
-from isthmus.train.state import Position, TrainingState, stop_reason
+from isthmus.train.state import Position, TrainingState, seen_after, stop_reason
 
 BAD_IN_A_ROW = 10
 
@@ -83,13 +83,14 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     decide (loss, count, norm) are fetched from the device together.
     """
     config, step = job.config, state.step + 1
-    position, source_tokens, target_tokens = state.position, 0, 0
+    position, source_tokens, target_tokens, seen = state.position, 0, 0, state.seen
     with job.runtime.fast():
         sums = torch.zeros(2, device=job.runtime.device)
         for micro in range(config.accumulate):
             position, batch = next(feed)
             source_tokens += int(batch.source.lengths_B.sum())
             target_tokens += int(batch.target.lengths_B.sum())
+            seen = seen_after(seen, batch.index_B.numpy().tobytes())
             seed_step(config.seed, position.epoch, step, micro)
             sums += _gradients(job, batch, step / config.steps)
         gradients = [parameter.grad for parameter in parts.parameters.values() if parameter.grad is not None]
@@ -111,8 +112,9 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
         target_tokens=state.target_tokens + target_tokens,
         skipped=state.skipped + skipped,
         skipped_in_a_row=state.skipped_in_a_row + 1 if skipped else 0,
+        seen=seen,
     )
-    return state, Stepped(step, position.epoch, loss, source_tokens, target_tokens, rate, length, skipped)
+    return state, Stepped(step, position.epoch, loss, source_tokens, target_tokens, rate, length, skipped, seen)
 
 
 def _gradients(job: Job, batch: Batch, progress: float) -> Tensor:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ STATES = st.builds(
     skipped_in_a_row=NUMBERS,
     best=st.none() | st.builds(Best, NUMBERS, st.floats(allow_nan=False, allow_infinity=False)),
     stale=NUMBERS,
+    seen=st.text(),
 )
 
 
@@ -119,11 +121,19 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FORMAT", 2)
+    monkeypatch.setattr(module, "FORMAT", 3)
     Checkpoints(tmp_path).save(checkpoint(5))
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"(?s)newer format.*format 1 or older.*format 2"):
+    with pytest.raises(CheckpointError, match=r"(?s)newer format.*format 2 or older.*format 3"):
         Checkpoints(tmp_path).latest()
+
+
+def test_a_checkpoint_of_format_1_is_read() -> None:
+    found = Checkpoints(Path(__file__).with_name("checkpoints-of-format-1")).latest()
+    assert found is not None
+    expected = checkpoint(5, best=5)
+    assert found.identity["train.objective.kind"] == "cross-entropy"
+    assert same(found, replace(expected, identity={**expected.identity, "train.objective.kind": "cross-entropy"}))
 
 
 def test_tied_weights_are_stored_once_and_tied_after_loading(tmp_path: Path) -> None:
