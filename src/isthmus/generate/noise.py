@@ -28,7 +28,7 @@ def request_seed(seed: int, source: Sequence[int]) -> int:
 
 
 def uniform(seed_N: Tensor, sample_N: Tensor, position_N: Tensor) -> Tensor:
-    """One number in (0, 1) for each triple, float64 [N]; the arguments are int64 [N]."""
+    """One number in (0, 1) for each triple, float64; the arguments are int64, broadcast against each other."""
     state = np.zeros(seed_N.shape, dtype=np.uint64)
     for part in (seed_N, sample_N, position_N):
         state = _scramble(state ^ part.cpu().numpy().astype(np.uint64))

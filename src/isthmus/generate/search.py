@@ -19,9 +19,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import IsthmusError
+from isthmus.core.errors import InputError, IsthmusError
 from isthmus.engines.engine import EngineState
 from isthmus.generate.choose import NEVER
+from isthmus.generate.coverage import coverage
 from isthmus.generate.expand import Expand
 from isthmus.generate.state import Beams, Hypothesis, Requests, SearchState, StopReason
 
@@ -43,6 +44,8 @@ class Rules:
             its best live beam, normalised by its present length, is no better than the worst of them; a good guess,
             since a longer output might still normalise better. "never": when no continuation up to the maximum length
             can be better, which is exact. (With one beam the first end is the end, whatever this says.)
+        coverage_penalty: so many times how much of the source an output has read (see `coverage`) is added where
+            finished outputs are compared; the engine must give its attention.
     """
 
     end: int
@@ -50,10 +53,31 @@ class Rules:
     choosers: tuple[Chooser, ...] = ()
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
+    coverage_penalty: float = 0.0
 
     def normalise(self, score: Tensor, length: Tensor) -> Tensor:
         """Scores of outputs of different lengths, made comparable."""
         return score / length.clamp(min=1).float() ** self.length_penalty
+
+    def compared(self, beams: Beams, length_N: Tensor, requests: Requests) -> Tensor:
+        """What outputs are compared by when they have stopped; [N, K].
+
+        Raises:
+            InputError: coverage is asked for, and the engine does not say where it looked in the source.
+        """
+        normalised_NK = self.normalise(beams.score_NK, length_N.unsqueeze(1))
+        if self.coverage_penalty == 0 or beams.ids_NKT.shape[2] == 0:
+            return normalised_NK
+        if beams.attention_NKTS is None or beams.attention_NKTS.shape[3] > requests.source_NS.shape[1]:
+            raise InputError(
+                "a coverage penalty needs to know how much of each piece of the source was read",
+                expected="a model with attention over its source",
+                got="a model without" if beams.attention_NKTS is None else "attention over more than the source",
+                where="coverage_penalty",
+                fix="leave out `coverage_penalty`",
+            )
+        real_NS = requests.source_NS[:, : beams.attention_NKTS.shape[3]] >= 0
+        return normalised_NK + self.coverage_penalty * coverage(beams.attention_NKTS, real_NS)
 
     def beaten(self, score_NK: Tensor, length_N: Tensor, bar_N: Tensor, requests: Requests) -> Tensor:
         """Which sentences are done because no live beam can better what has finished; bool [N]."""
@@ -97,7 +121,7 @@ def _advance(
     found = rules.expand(scores_NKV, state)
     _check_numbers(found.score_NC)
     attention_NKS = None if attention_BS is None else attention_BS.reshape(sentences, beams, -1)
-    grown = state.beams.extend(found.parent_NC, found.token_NC, found.score_NC, log_probs_NKV, attention_NKS)
+    grown = state.beams.extend(found, log_probs_NKV, attention_NKS)
 
     finished, bar_N = _put_aside(state, grown, rules)
     alive = _go_on(grown, rules)
@@ -125,11 +149,12 @@ def _advance(
 def _put_aside(state: SearchState, grown: Beams, rules: Rules) -> tuple[list[tuple[Hypothesis, ...]], Tensor]:
     """Keep what has just ended, if it is among the best `width` continuations of its sentence and beats the bar."""
     finished, bar_N = list(state.finished), state.bar_N.clone()
-    normalised_NC = rules.normalise(grown.score_NK, (state.length_N + 1).unsqueeze(1))
+    normalised_NC = rules.compared(grown, state.length_N + 1, state.requests)
     better_NC = _ended(grown, rules) & (normalised_NC > bar_N.unsqueeze(1))
     for sentence, column in better_NC.nonzero().tolist():
         index, length = int(state.requests.index_N[sentence]), int(state.length_N[sentence]) + 1
-        new = grown.hypothesis((sentence, column), length, float(normalised_NC[sentence, column]), "end")
+        normalised = float(normalised_NC[sentence, column])
+        new = grown.hypothesis((sentence, column), length, normalised, "end", state.requests)
         finished[index] = _ranked((*finished[index], new), rules)
         if len(finished[index]) == rules.expand.width:
             bar_N[sentence] = finished[index][-1].normalised
@@ -151,11 +176,11 @@ def _cut_off(
     length = int(state.length_N[place])
     stop: StopReason = "max_length" if length >= int(state.requests.max_length_N[place]) else "dead_end"
     ended = set(grown.parent_NK[place][_ended(grown, rules)[place]].tolist())
-    normalised_K = rules.normalise(state.beams.score_NK[place], state.length_N[place])
+    normalised_K = rules.compared(state.beams, state.length_N, state.requests)[place]
     index = int(state.requests.index_N[place])
     for beam, normalised in enumerate(normalised_K.tolist()):
         if beam not in ended and normalised > NEVER:
-            new = state.beams.hypothesis((place, beam), length, normalised, stop)
+            new = state.beams.hypothesis((place, beam), length, normalised, stop, state.requests)
             finished[index] = _ranked((*finished[index], new), rules)
 
 
@@ -167,8 +192,8 @@ def _ended(grown: Beams, rules: Rules) -> Tensor:
 
 
 def _ranked(hypotheses: tuple[Hypothesis, ...], rules: Rules) -> tuple[Hypothesis, ...]:
-    """The best `width`: those that ended first, then by normalised score; of equals the one that was found first."""
-    ordered = sorted(hypotheses, key=lambda one: (one.stop != "end", -one.normalised))
+    """The best `width`: those that ended first, then those that meet most, then by score; of equals the first found."""
+    ordered = sorted(hypotheses, key=lambda one: (one.stop != "end", one.met.count(False), -one.normalised))
     return tuple(ordered[: rules.expand.width])
 
 

@@ -1,12 +1,13 @@
 """A moment of a search, and what a search returns: frozen records.
 
-N live sentences, K live beams of each, B = N x K rows of the engine, T pieces produced so far, S source, P forced pieces.
+N live sentences, K live beams of each, B = N x K rows of the engine, T pieces produced so far, S source, P forced pieces,
+C candidates, V vocabulary, Q constraints, A alternatives, L pieces of a phrase.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from isthmus.engines.engine import EngineState
+from isthmus.generate import phrases
 
 StopReason = Literal["end", "max_length", "dead_end"]
 
@@ -30,6 +32,7 @@ class Hypothesis:
         stop: `end`: the model ended it; `max_length`: it was still going when it reached the limit; `dead_end`: the
             rules left nothing that could follow.
         attention_TS: where the decoder looked for each piece (and for the end), if asked for; rows sum to 1.
+        met: for each constraint of the request (see `phrases`), whether it is met.
     """
 
     ids: tuple[int, ...]
@@ -38,6 +41,7 @@ class Hypothesis:
     normalised: float
     stop: StopReason
     attention_TS: Tensor | None = None
+    met: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Requests:
         sample_N: which of the request's samples this is.
         prefix_NP: pieces that an output must begin with, -1 where it is free.
         source_NS: the pieces of the source, -1 where it is over.
+        phrases_NQAL: constraints, each the phrases of which one must appear, padded with -1 (see `phrases`).
     """
 
     index_N: Tensor
@@ -61,6 +66,7 @@ class Requests:
     sample_N: Tensor
     prefix_NP: Tensor
     source_NS: Tensor
+    phrases_NQAL: Tensor
 
     @classmethod
     def of(
@@ -72,6 +78,7 @@ class Requests:
         samples: int = 1,
         prefixes: Sequence[Sequence[int]] | None = None,
         sources: Sequence[Sequence[int]] | None = None,
+        constraints: Sequence[Sequence[phrases.Constraint]] | None = None,
     ) -> Requests:
         """The requests of a batch, each repeated once a sample; the samples of a sentence stand together."""
         count = len(max_length)
@@ -85,30 +92,37 @@ class Requests:
             sample_N=torch.arange(samples).repeat(count),
             prefix_NP=_padded(prefixes or [()] * count)[rows],
             source_NS=_padded(sources or [()] * count)[rows],
+            phrases_NQAL=phrases.padded(constraints or [()] * count)[rows],
         )
 
     def select(self, sentences: Tensor) -> Requests:
         """The requests of the given live sentences."""
-        return Requests(
-            self.index_N[sentences],
-            self.max_length_N[sentences],
-            self.min_length_N[sentences],
-            self.seed_N[sentences],
-            self.sample_N[sentences],
-            self.prefix_NP[sentences],
-            self.source_NS[sentences],
-        )
+        return self._each(lambda values: values[sentences])
 
     def to(self, device: torch.device | str) -> Requests:
         """The same requests on a device."""
+        return self._each(lambda values: values.to(device))
+
+    def met(self, sentence: int, ids: Sequence[int]) -> tuple[bool, ...]:
+        """Which constraints of a live sentence some pieces meet."""
+        phrases_1QAL = self.phrases_NQAL[sentence : sentence + 1]
+        if phrases_1QAL.numel() == 0:
+            return ()
+        ids_11T = torch.tensor([[list(ids)]], dtype=torch.int64, device=phrases_1QAL.device)
+        length_1 = torch.tensor([len(ids)], device=phrases_1QAL.device)
+        exists_Q = (phrases_1QAL[0] >= 0).any(dim=2).any(dim=1)
+        return tuple(phrases.met(ids_11T, length_1, phrases_1QAL)[0, 0, exists_Q].tolist())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Requests:
         return Requests(
-            self.index_N.to(device),
-            self.max_length_N.to(device),
-            self.min_length_N.to(device),
-            self.seed_N.to(device),
-            self.sample_N.to(device),
-            self.prefix_NP.to(device),
-            self.source_NS.to(device),
+            change(self.index_N),
+            change(self.max_length_N),
+            change(self.min_length_N),
+            change(self.seed_N),
+            change(self.sample_N),
+            change(self.prefix_NP),
+            change(self.source_NS),
+            change(self.phrases_NQAL),
         )
 
 
@@ -117,6 +131,23 @@ def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
     width = max((len(row) for row in rows), default=0)
     padded = [[*row, *[-1] * (width - len(row))] for row in rows]
     return torch.tensor(padded, dtype=torch.int64).reshape(len(rows), width)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Continuations of each sentence, best first.
+
+    Attributes:
+        parent_NC: the beam that each continues.
+        token_NC: the piece that it adds.
+        score_NC: what the search ranks by, the new piece included; -inf is none.
+        memory_NC: a number that the search wants to find again in `Beams.memory_NK`, if it needs one.
+    """
+
+    parent_NC: Tensor
+    token_NC: Tensor
+    score_NC: Tensor
+    memory_NC: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +163,7 @@ class Beams:
         score_NK: what the search ranks by, before length normalisation; -inf leads nowhere.
         parent_NK: which beam of the state before each continues (sentences are matched by `Requests.index_N`).
         attention_NKTS: where the decoder looked for each piece, if the engine says so.
+        memory_NK: a number that the search remembers of each beam, if it needs one.
     """
 
     ids_NKT: Tensor
@@ -139,11 +171,11 @@ class Beams:
     score_NK: Tensor
     parent_NK: Tensor
     attention_NKTS: Tensor | None = None
+    memory_NK: Tensor | None = None
 
-    def extend(
-        self, parent_NC: Tensor, token_NC: Tensor, score_NC: Tensor, log_probs_NKV: Tensor, attention_NKS: Tensor | None
-    ) -> Beams:
+    def extend(self, found: Candidates, log_probs_NKV: Tensor, attention_NKS: Tensor | None) -> Beams:
         """C continuations of each sentence: beam `parent` with the piece `token` behind it."""
+        parent_NC, token_NC = found.parent_NC, found.token_NC
         row_N1 = torch.arange(parent_NC.shape[0], device=parent_NC.device).unsqueeze(1)
         log_prob_NC = log_probs_NKV[row_N1, parent_NC, token_NC]
         past_NCTS = None if self.attention_NKTS is None else self.attention_NKTS[row_N1, parent_NC]
@@ -151,9 +183,10 @@ class Beams:
         return Beams(
             torch.cat([self.ids_NKT[row_N1, parent_NC], token_NC.unsqueeze(2)], dim=2),
             torch.cat([self.log_prob_NKT[row_N1, parent_NC], log_prob_NC.unsqueeze(2)], dim=2),
-            score_NC,
+            found.score_NC,
             parent_NC,
             now_NCTS if past_NCTS is None or now_NCTS is None else torch.cat([past_NCTS, now_NCTS], dim=2),
+            found.memory_NC,
         )
 
     def select(self, sentences: Tensor, beams_NK: Tensor) -> Beams:
@@ -165,9 +198,12 @@ class Beams:
             self.score_NK[row_N1, beams_NK],
             self.parent_NK[row_N1, beams_NK],
             None if self.attention_NKTS is None else self.attention_NKTS[row_N1, beams_NK],
+            None if self.memory_NK is None else self.memory_NK[row_N1, beams_NK],
         )
 
-    def hypothesis(self, place: tuple[int, int], length: int, normalised: float, stop: StopReason) -> Hypothesis:
+    def hypothesis(
+        self, place: tuple[int, int], length: int, normalised: float, stop: StopReason, requests: Requests
+    ) -> Hypothesis:
         """One of the beams as a finished output; `length` counts the end where it stopped by `end`."""
         first = self.ids_NKT.shape[2] - length
         ids = self.ids_NKT[place][first:].tolist()
@@ -179,6 +215,7 @@ class Beams:
             normalised=normalised,
             stop=stop,
             attention_TS=None if self.attention_NKTS is None else self.attention_NKTS[place][first:].clone(),
+            met=requests.met(place[0], ids),
         )
 
 
