@@ -92,3 +92,31 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
     text = example.source
     parts = segments.sentences(text, example.source_language) if split else segments.whole(text)
     return Input(example, split, tuple(parts))
+
+
+def pair(one: str | Example, target: str, codec: Codec, task: Task, number: int) -> tuple[list[int], list[int]]:
+    """The ids of a source and of a given target, each with its end.
+
+    Args:
+        one: a text, or an example with more than one.
+        target: the target.
+        codec: text to ids.
+        task: what the model was trained for.
+        number: of the input, for errors.
+
+    Raises:
+        InputError: there are more ids than the model can read.
+    """
+    taken = taken_apart(one, task, GenerationOptions(split_sentences=False))
+    whole = replace(taken, segments=taken.segments or (Segment("", 0, 0),))
+    (job,) = whole.jobs(codec, task.positions, number)
+    ids = codec.target_ids(replace(taken.example, target=target))
+    if task.positions is not None and len(ids) > task.positions:
+        raise InputError(
+            "a target is too long for the model",
+            expected=f"at most {task.positions} pieces with the end",
+            got=f"{len(ids)} pieces",
+            where=f"target {number}: {target[:40]!r}",
+            fix="divide the pair",
+        )
+    return list(job.source), ids

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal, final
 
+from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
 from isthmus.generate.answer import Answer, GenerationWarning, answered
-from isthmus.generate.inputs import Task, taken_apart
+from isthmus.generate.inputs import Task, pair, taken_apart
 from isthmus.generate.jobs import Target, search_jobs
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.score import Scored, scored, token_scores
 from isthmus.text.vocabulary import EOS
 
 WINDOW = 2048
@@ -136,6 +138,35 @@ class Translator:
         while window := list(islice(source, WINDOW)):
             yield from self.answers(window, options, first)
             first += len(window)
+
+    def score(self, sources: Sequence[str | Example], targets: Sequence[str]) -> list[Scored]:
+        """How probable the model finds each target, given its source: whole texts, never divided.
+
+        A text is scored as the tokenizer writes it. Where that is also what was generated, the total is the score of the
+        answer.
+
+        Args:
+            sources: texts, or examples with more than one.
+            targets: one for each source.
+
+        Raises:
+            InputError: there is not one target a source, or a text is too long for the model.
+        """
+        if len(sources) != len(targets):
+            raise InputError(
+                "every source needs one target",
+                expected=f"{len(sources):,} targets, one a source",
+                got=f"{len(targets):,} targets",
+                fix="give sources and targets of one length",
+            )
+        asked = enumerate(zip(sources, targets, strict=True), 1)
+        pairs = [pair(source, target, self.codec, self.task, number) for number, (source, target) in asked]
+        target_side = self.codec.target
+        found = token_scores(self.engine, pairs, target_side.vocabulary.size, self.options.batch)
+        return [
+            scored(ids, target_side.pieces(ids), scores, self.options.length_penalty)
+            for (_, ids), scores in zip(pairs, found, strict=True)
+        ]
 
     def _resolved(self, options: GenerationOptions | None) -> GenerationOptions:
         """The translator's options with those of a call on top, and a seed if one is needed."""

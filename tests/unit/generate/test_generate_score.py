@@ -1,0 +1,145 @@
+"""Scores of given targets, and outputs ranked again by other models: against one forward at a time, by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from isthmus.core.errors import InputError
+from isthmus.core.padded import Padded
+from isthmus.data.example import Example
+from isthmus.engines.ensemble import Ensemble, Mean
+from isthmus.generate import score
+from isthmus.generate.load import together, translator
+from isthmus.generate.options import GenerationOptions
+from isthmus.generate.rescore import NoisyChannel, rescored
+from isthmus.generate.score import token_scores
+from isthmus.generate.translator import Translator
+from isthmus.text.vocabulary import BOS, EOS
+from tests.unit.generate.table_engine import TableEngine
+from tests.unit.generate.test_generate_together import other_bundle
+from tests.unit.generate.tiny_bundle import tiny_bundle
+
+SOURCES = ["abc", "fedcba", "", " gg hh ee ", "a"]
+TARGETS = ["hgf ab", "", "abc", "a" * 40, "é"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::isthmus.generate.answer.GenerationWarning")
+
+
+@pytest.fixture(scope="module")
+def plain() -> Translator:
+    return translator(tiny_bundle())
+
+
+@pytest.fixture(scope="module")
+def backwards() -> Translator:
+    return translator(other_bundle())
+
+
+def by_hand(source: str, target: str) -> list[float]:
+    """One forward of the model over one pair."""
+    bundle = tiny_bundle()
+    ids = bundle.codec.target.encode(target)
+    source_ids = [*bundle.codec.source.encode(source.strip()), EOS]
+    with torch.no_grad():
+        log_probs_1TV = bundle.model(Padded.of([source_ids]), Padded.of([[BOS, *ids]]))
+    return [float(log_probs_1TV[0, t, id]) for t, id in enumerate([*ids, EOS])]
+
+
+def test_scores_are_those_of_one_forward_a_pair(plain: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "NUMBERS", 64 * 64 * plain.codec.target.vocabulary.size)
+    found = plain.score(SOURCES, TARGETS)
+    for one, source, target in zip(found, SOURCES, TARGETS, strict=True):
+        expected = by_hand(source, target)
+        assert one.token_scores == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert one.total == pytest.approx(math.fsum(expected), rel=1e-4)
+        assert one.normalised == pytest.approx(one.total / len(expected))
+        assert one.ids == (*plain.codec.target.encode(target), EOS)
+        assert len(one.pieces) == len(one.token_scores) == len(one.ids)
+    assert found[0].pieces[:3] == ("h", "g", "f")
+    assert plain.score([], []) == []
+
+
+@pytest.mark.parametrize("numbers", [1, 2**12, 2**30])
+def test_the_size_of_batches_changes_nothing(numbers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "NUMBERS", numbers)
+    engine = TableEngine()
+    pairs = [((4, 5, EOS), (6, 4, EOS)), ((EOS,), (EOS,)), ((5, EOS), (4, 4, 4, 5, 6, EOS))]
+    found = token_scores(engine, pairs, engine.size)
+    assert found == [tuple(engine.score(source, target)) for source, target in pairs]
+
+
+def test_what_was_generated_scores_as_it_was_reported(plain: Translator, backwards: Translator) -> None:
+    both = together([tiny_bundle(), other_bundle()], Mean.of(2))
+    assert isinstance(both.engine, Ensemble)
+    for machine in (plain, backwards, both):
+        answers = machine.answers(SOURCES[:2], GenerationOptions(num_return_sequences=5, max_length=80))
+        for source, answer in zip(SOURCES, answers, strict=False):
+            outputs = [one for one in answer.hypotheses if one.stop == "end"]
+            assert outputs
+            again = machine.score([source] * len(outputs), [one.text for one in outputs])
+            assert [one.total for one in again] == pytest.approx([one.score for one in outputs], rel=1e-4)
+            assert [one.normalised for one in again] == pytest.approx([one.normalised for one in outputs], rel=1e-4)
+
+
+def test_examples_bring_what_the_model_reads() -> None:
+    one = translator(tiny_bundle(codec={"context": 1}))
+    bare, with_context = one.score([Example(("abc",), ""), Example(("abc",), "", context=("hgf",))], ["ab", "ab"])
+    assert bare == one.score(["abc"], ["ab"])[0]
+    assert bare.total != with_context.total
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "says"),
+    [
+        (["a"], ["a", "b"], "every source needs one target"),
+        (["a" * 97], ["a"], "an input is too long for the model"),
+        (["a"], ["a" * 97], "a target is too long for the model"),
+    ],
+)
+def test_what_cannot_be_scored_is_said(
+    plain: Translator, sources: Sequence[str], targets: Sequence[str], says: str
+) -> None:
+    with pytest.raises(InputError, match=says):
+        plain.score(sources, targets)
+    assert len(plain.score(["a" * 96], ["a" * 96])) == 1
+
+
+@pytest.mark.parametrize("weights", [(0.5, 0.0), (0.0, 2.0), (0.7, 0.3)])
+def test_a_noisy_channel_ranks_by_its_equation(
+    plain: Translator, backwards: Translator, weights: tuple[float, float]
+) -> None:
+    sources = ["abc", "fedcba", "gg hh ee"]
+    answers = plain.answers(sources, GenerationOptions(num_return_sequences=5, max_length=30))
+    ranked = rescored(plain, sources, answers, NoisyChannel(backwards, backwards, *weights))
+    moved = 0
+    for x, before, after in zip(sources, answers, ranked, strict=True):
+        expected = {}
+        for y in before.hypotheses:
+            channel, language = backwards.score([y.text, ""], [x, y.text])
+            t, s = len(y.parts[0].token_scores), len(x) + 1
+            expected[y.text] = y.score / t + (weights[0] * channel.total + weights[1] * language.total) / s
+        assert [one.text for one in after.hypotheses] == sorted(expected, key=lambda text: -expected[text])
+        for one in after.hypotheses:
+            assert one.normalised == pytest.approx(expected[one.text])
+        moved += after.text != before.text
+    assert moved
+
+
+def test_without_weight_the_order_stays(plain: Translator, backwards: Translator) -> None:
+    answers = plain.answers(SOURCES, GenerationOptions(num_return_sequences=3))
+    (unweighted,) = {
+        tuple(answer.text for answer in rescored(plain, SOURCES, answers, by))
+        for by in (NoisyChannel(backwards, None, 0.0), NoisyChannel(None, backwards, language_weight=0.0))
+    }
+    assert unweighted == tuple(answer.text for answer in answers)
+
+
+def test_a_channel_needs_a_model_and_every_source_its_answer(plain: Translator, backwards: Translator) -> None:
+    with pytest.raises(InputError, match="a channel or a language model"):
+        NoisyChannel()
+    with pytest.raises(InputError, match="every source needs its answer"):
+        rescored(plain, ["a"], [], NoisyChannel(backwards))
