@@ -34,6 +34,8 @@ class LayerConfig(Config):
         dropout: probability to drop a feature of a sublayer's output.
         attention_dropout: probability to drop an attention weight.
         activation_dropout: probability to drop a feature in the middle of the feed-forward layer.
+        stochastic_depth: probability to leave a sublayer of the last layer out for an example; layers below have it in
+            proportion to their height (Huang et al. 2016, section 3).
     """
 
     heads: int = Field(default=8, ge=1)
@@ -49,6 +51,7 @@ class LayerConfig(Config):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     activation_dropout: float = Field(default=0.0, ge=0, lt=1)
+    stochastic_depth: float = Field(default=0.0, ge=0, lt=1)
 
 
 class PositionConfig(Config):
@@ -161,9 +164,10 @@ def build_feed_forward(config: LayerConfig, d_model: int) -> FeedForward:
     return FeedForward(d_model, config.feed_forward, config.activation, config.activation_dropout, config.bias)
 
 
-def build_residual(config: LayerConfig, d_model: int) -> Residual:
-    """The residual connection around a sublayer."""
-    return Residual(build_norm(config.norm, d_model, config.norm_eps), config.dropout, config.norm_first)
+def build_residual(config: LayerConfig, d_model: int, height: float = 1.0) -> Residual:
+    """The residual connection around a sublayer of a layer at a height between 0 and 1 (the last)."""
+    norm = build_norm(config.norm, d_model, config.norm_eps)
+    return Residual(norm, config.dropout, config.norm_first, config.stochastic_depth * height)
 
 
 def build_final_norm(config: LayerConfig, wanted: bool | None, d_model: int) -> nn.Module | None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from isthmus.core.runtime import working_dtype
 from isthmus.nn.attention import projection
-from isthmus.nn.dropout import add_dropped, dropout
+from isthmus.nn.dropout import add_dropped, dropout, skipped
 
 NormKind = Literal["layer", "rms"]
 Activation = Literal["relu", "gelu", "silu", "swiglu"]
@@ -66,11 +66,12 @@ class Residual(nn.Module):
         norm: the norm.
         dropout: probability to drop a feature of the sublayer's output.
         pre: where the norm stands.
+        skip: probability to leave the sublayer out for an example.
     """
 
-    def __init__(self, norm: nn.Module, dropout: float, pre: bool) -> None:
+    def __init__(self, norm: nn.Module, dropout: float, pre: bool, skip: float = 0.0) -> None:
         super().__init__()
-        self.norm, self.dropout, self.pre = norm, dropout, pre
+        self.norm, self.dropout, self.pre, self.skip = norm, dropout, pre, skip
 
     def enter(self, x_BTD: Tensor) -> Tensor:
         """What the sublayer reads."""
@@ -78,6 +79,7 @@ class Residual(nn.Module):
 
     def leave(self, x_BTD: Tensor, y_BTD: Tensor) -> Tensor:
         """The sublayer's output, joined with its input."""
+        y_BTD = skipped(y_BTD, self.skip, self.training)
         sum_BTD = add_dropped(x_BTD, y_BTD, self.dropout, self.training)
         return sum_BTD if self.pre else self.norm(sum_BTD)
 

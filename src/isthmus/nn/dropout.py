@@ -30,6 +30,22 @@ def add_dropped(x: Tensor, y: Tensor, probability: float, training: bool) -> Ten
     return torch.addcmul(x, y, _kept(y, probability), value=_scale(probability))
 
 
+def skipped(y: Tensor, probability: float, training: bool) -> Tensor:
+    """Leave a whole sublayer out for some examples, and scale the others (stochastic depth, Huang et al. 2016, section 3).
+
+    The paper scales when testing; scaling in training is the same in expectation and leaves testing alone.
+
+    Args:
+        y: a sublayer's output [B, ...].
+        probability: to set a row to 0.
+        training: whether to.
+    """
+    if not training or probability == 0.0:
+        return y
+    kept_B = (torch.rand(y.shape[0], device=y.device) >= probability).to(y.dtype) / (1 - probability)
+    return y * kept_B.view(-1, *(1 for _ in y.shape[1:]))
+
+
 def _dropped(probability: float) -> int:
     return min(round(probability * _LEVELS), _LEVELS - 1)
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from isthmus.model.build import ModelConfig, build
 from isthmus.nn.blocks import Activation, Embedding, FeedForward, NormKind, Residual, build_norm, embedding_weight
 from isthmus.nn.positions import Learned
 
@@ -54,6 +55,17 @@ def test_residual_before_and_after() -> None:
     dropping = Residual(norm, 0.9, pre=True)
     assert not torch.equal(dropping.leave(x, y), x + y)
     assert torch.equal(dropping.eval().leave(x, y), x + y)
+    skipping = Residual(norm, 0.0, pre=True, skip=0.999999)
+    assert torch.equal(skipping.leave(x, y), x)
+    assert torch.equal(skipping.eval().leave(x, y), x + y)
+
+
+def test_stochastic_depth_grows_with_the_height() -> None:
+    table = {"d_model": 8, "encoder": {"layers": 4, "layer": {"heads": 2, "stochastic_depth": 0.2}}}
+    table["decoder"] = {"layers": 2, "layer": {"heads": 2, "stochastic_depth": 0.3}}
+    model = build(ModelConfig.of({**table, "connection": {"kind": "multi-head-attention", "heads": 2}}), 8, 8)
+    skips = [module.skip for module in model.modules() if isinstance(module, Residual)]
+    assert skips == pytest.approx([*[0.05] * 2, *[0.1] * 2, *[0.15] * 2, *[0.2] * 2, *[0.15] * 3, *[0.3] * 3])
 
 
 def test_embedding() -> None:

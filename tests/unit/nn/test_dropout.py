@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.nn.dropout import dropout
+from isthmus.nn.dropout import add_dropped, dropout, skipped
 
 COUNT = 1_000_003  # odd: the last random number decides over fewer than four features
 
@@ -64,3 +64,24 @@ def test_a_transposed_input_is_dropped_in_place_of_its_own() -> None:
     y = dropout(x, 0.5, True)
     kept = y != 0
     torch.testing.assert_close(y[kept], 2 * x[kept])
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_dropping_while_adding_is_adding_what_was_dropped(kind: torch.dtype) -> None:
+    x, y = torch.randn(3, 7, 11).to(kind), torch.randn(3, 7, 11).to(kind)
+    torch.manual_seed(5)
+    found = add_dropped(x, y, 0.3, True)
+    torch.manual_seed(5)
+    torch.testing.assert_close(found, x + dropout(y, 0.3, True), rtol=0.02, atol=0.02)
+    assert torch.equal(add_dropped(x, y, 0.3, False), x + y)
+
+
+def test_whole_rows_are_skipped() -> None:
+    y = torch.ones(20_000, 2, 3)
+    found = skipped(y, 0.25, True)
+    row = found[:, 0, 0]
+    assert torch.equal(found, row[:, None, None].expand_as(y))
+    assert sorted(set(row.tolist())) == pytest.approx([0.0, 1 / 0.75])
+    assert float((row == 0).float().mean()) == pytest.approx(0.25, abs=0.02)
+    assert skipped(y, 0.25, False) is y
+    assert skipped(y, 0.0, True) is y

@@ -129,9 +129,9 @@ def build(
         TransformerEncoderLayer(
             build_self_attention(config.layer, positions, d_model),
             build_feed_forward(config.layer, d_model),
-            (build_residual(config.layer, d_model), build_residual(config.layer, d_model)),
+            (build_residual(config.layer, d_model, height), build_residual(config.layer, d_model, height)),
         )
-        for _ in range(config.layers)
+        for height in ((number + 1) / config.layers for number in range(config.layers))
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     summary = None if config.summary is None else Summary(config.summary, d_model)
