@@ -16,7 +16,7 @@ from isthmus.core.files import sha256, write_json
 from isthmus.data.example import Example
 from isthmus.text.build import load_tokenizer
 from isthmus.text.tokenizer import Tokenizer
-from isthmus.text.vocabulary import EOS
+from isthmus.text.vocabulary import EOS, UNK
 
 FORMAT = 1
 """Version of `codec.json`."""
@@ -82,6 +82,13 @@ class Codec:
         """The ids of the target, with EOS at the end; a seed chooses a random segmentation."""
         ids = self.target.encode(example.target) if seed is None else self.target.sample(example.target, seed % _SEEDS)
         return [*ids, EOS]
+
+    def own_pieces(self, ids: Sequence[int]) -> list[int]:
+        """Of the ids of a source, those of the last text: without language tag, context, other sources and end."""
+        vocabulary = self.source.vocabulary
+        seps = [place for place, one in enumerate(ids) if one == vocabulary.sep]
+        said = vocabulary.control - {UNK} | {EOS}
+        return [one for one in ids[seps[-1] + 1 if seps else 0 :] if one not in said]
 
     def prefix_ids(self, example: Example) -> list[int]:
         """The ids of the given beginning of the output, without EOS."""

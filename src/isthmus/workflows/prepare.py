@@ -17,10 +17,14 @@ from isthmus.data.example import Example
 from isthmus.data.filters import FilterConfig
 from isthmus.data.pairs import read
 from isthmus.data.split import Part, hold_out
+from isthmus.generate.profile import Pair, Profile
 from isthmus.text.build import train_tokenizer
 from isthmus.text.metrics import group
 from isthmus.text.tokenizer import SentencePieceConfig, Tokenizer
 from isthmus.workflows.recipe import Recipe
+
+_MEASURED, _MEASURED_PIECES, _BLOCK = 10_000, 500_000, 100
+"""How many pairs, of how many pieces, are looked at to say what targets look like; so many pairs stand together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,14 @@ class Prepared:
         encoded: the training corpora as ids.
         train: training batches.
         dev: development batches.
+        profile: what the training targets look like.
     """
 
     codec: Codec
     encoded: Encoded
     train: Batches
     dev: Batches
+    profile: Profile
 
 
 def corpora(recipe: Recipe, base: Path, run: Path) -> Corpora:
@@ -125,9 +131,28 @@ def prepare(recipe: Recipe, found: Corpora, codec: Codec, run: Path) -> Prepared
     encoded = encode(found.train, codec, recipe.data.filters, run / "cache", keep_text=sampling)
     dev = encode((found.dev,), codec, FilterConfig(), run / "cache")
     batch, seed = recipe.data.batch, recipe.data.seed
-    return Prepared(
-        codec, encoded, Batches(encoded, codec, batch, seed, sample=sampling), Batches(dev, codec, batch, seed)
-    )
+    train = Batches(encoded, codec, batch, seed, sample=sampling)
+    return Prepared(codec, encoded, train, Batches(dev, codec, batch, seed), profile_of(encoded, codec))
+
+
+def profile_of(encoded: Encoded, codec: Codec) -> Profile:
+    """What the targets of a corpus look like, by blocks of pairs from all over it.
+
+    Args:
+        encoded: the corpus.
+        codec: ids to text.
+    """
+    count = len(encoded)
+    wanted = min(_MEASURED, max(_BLOCK, _MEASURED_PIECES * count // max(1, sum(encoded.pieces))))
+    step = max(_BLOCK, count * _BLOCK // wanted)
+    pairs: list[Pair] = []
+    for start in range(0, count, step):
+        block = encoded.block(start, min(count, start + _BLOCK))
+        for row in range(len(block.source)):
+            source = codec.own_pieces(block.source.row(row).tolist())
+            target = block.target.row(row).tolist()[:-1]
+            pairs.append(Pair(source, target, codec.source.decode(source), codec.target.decode(target)))
+    return Profile.of(pairs)
 
 
 def _samples(tokenizer: Tokenizer) -> bool:
