@@ -42,4 +42,5 @@ class Sample:
         cumulative_NV = logits_NV.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
         draw_N = uniform(state.requests.seed_N, state.requests.sample_N, state.length_N)
         token_N1 = torch.searchsorted(cumulative_NV, draw_N.unsqueeze(1) * cumulative_NV[:, -1:], right=True)
+        token_N1 = token_N1.clamp(max=scores_NV.shape[1] - 1)  # where every piece is ruled out, none is found
         return Candidates(torch.zeros_like(token_N1), token_N1, state.beams.score_NK + scores_NV.gather(1, token_N1))
