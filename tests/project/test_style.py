@@ -19,6 +19,10 @@ ALLOWED: dict[tuple[str, str], str] = {
         "parameters",
         "isthmus.generate.translator:Translator.generate",
     ): "generation options as keywords, by their usual names",
+    (
+        "keyword bag",
+        "isthmus.generate.translator:Translator.generate",
+    ): "nothing may be in it: an unknown option is refused with the nearest name",
 }
 
 REFLECTION = {"getattr", "hasattr", "setattr", "delattr", "eval", "exec", "__import__"}

@@ -83,7 +83,7 @@ def length_limit(job: Job, start: int, positions: int | None, options: Generatio
     """The most pieces to produce: as asked for, or 2 x source + 10 as far as the model has positions.
 
     Args:
-        job: its source counts without the end, its prefix on top.
+        job: its source counts without the end; by default its prefix on top.
         start: how many ids an output begins with.
         positions: the most ids that start and output together may have.
         options: what was asked for.
@@ -92,10 +92,7 @@ def length_limit(job: Job, start: int, positions: int | None, options: Generatio
         InputError: more was asked for than the model has positions.
     """
     room = None if positions is None else positions - start
-    if options.limit is None:
-        wanted = max(2 * (len(job.source) - 1) + 10 + len(job.prefix), options.min_length)
-        return wanted if room is None else min(wanted, room)
-    if room is not None and options.limit > room:
+    if room is not None and options.limit is not None and options.limit > room:
         raise InputError(
             "the maximum length is more than the model can produce",
             expected=f"at most {room}",
@@ -103,7 +100,14 @@ def length_limit(job: Job, start: int, positions: int | None, options: Generatio
             where="max_length",
             fix=f"set it to {room} or less, or divide the input",
         )
-    return options.limit
+    usual = max(2 * _pieces(job) + 10 + len(job.prefix), options.shortest(_pieces(job)))
+    wanted = options.longest(_pieces(job)) or usual
+    return wanted if room is None else min(wanted, room)
+
+
+def _pieces(job: Job) -> int:
+    """How long a source is, without its end."""
+    return len(job.source) - 1
 
 
 @torch.inference_mode()
@@ -115,10 +119,10 @@ def _search(
     seed = 0 if options.seed is None else options.seed
     requests = Requests.of(
         limits,
-        min_length=options.min_length,
+        min_length=[min(options.shortest(_pieces(job)), limit) for job, limit in zip(jobs, limits, strict=True)],
         seeds=[request_seed(seed, job.source) for job in jobs],
         samples=samples,
-        prefixes=[job.prefix for job in jobs],
+        prefixes=[job.prefix or options.beginning for job in jobs],
         sources=[job.source for job in jobs],
     ).to(engine.device)
     cache = engine.start(Padded.of([job.source for job in jobs]))

@@ -1,62 +1,176 @@
-"""How to generate: options under the names that users of Hugging Face transformers know."""
+"""How to generate: options under the names that users of Hugging Face transformers know.
+
+They stand in groups, one for each question that they answer; a new option goes into the group where one would look for it.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import InputError
 
-SAMPLING = ("temperature", "top_k", "top_p", "min_p")
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+"""What means something only where pieces are drawn."""
+
 SEARCHING = ("num_beams", "early_stopping")
+"""What means something only where they are not."""
+
+TWINS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
+"""Two names of one thing."""
+
+Id = Annotated[int, Field(ge=0)]
+Ids = tuple[Id, ...]
 
 
-class GenerationOptions(Config):
-    """Options of a generation; what is not given keeps its default.
-
-    Beam search unless `do_sample`; greedy search is one beam.
+class LengthOptions(Config):
+    """How long an output may and must be, in pieces without start and end. (Hugging Face's `max_length` counts these too.)
 
     Attributes:
-        max_length: the most pieces to produce, without start and end; by default 2 x source + 10. (Hugging Face counts
-            start and end too.)
+        max_length: the most pieces to produce; by default 2 x source + 10.
         max_new_tokens: another name of `max_length`.
+        max_length_ratio: at most so many pieces for each piece of the source; with `max_length` too, the smaller holds.
         min_length: the output does not end before so many pieces.
-        num_beams: beams of the search.
-        num_return_sequences: how many outputs of each input to give: the best of the beam, or so many samples.
-        do_sample: draw from the model's probabilities instead of searching.
-        temperature: of sampling: under 1 more cautious, above 1 more surprising.
-        top_k: sample among the k most probable pieces; 0 is all.
-        top_p: sample among the most probable pieces that make up this probability.
-        min_p: sample among pieces at least this many times as probable as the best.
-        length_penalty: outputs are compared by score / length ** length_penalty; above 0 favours long ones.
-        early_stopping: when a sentence is done: True as soon as `num_beams` outputs ended, False when no live beam looks
-            better, "never" when none can become better up to the maximum length.
-        seed: of sampling; the same request with the same seed gives the same output, alone or in any batch. By default
-            another one each time; the answer says which.
-        batch: how many sentences to search at a time; long ones count for more (see `batches.batches`).
-        split_sentences: translate sentence by sentence and join again; "auto" does so for models trained on sentences.
-        attention: also say where the decoder looked.
+        min_new_tokens: another name of `min_length`.
+        min_length_ratio: at least so many pieces for each piece of the source; with `min_length` too, the larger holds.
     """
 
     max_length: int | None = Field(default=None, ge=1)
     max_new_tokens: int | None = Field(default=None, ge=1)
+    max_length_ratio: float | None = Field(default=None, gt=0)
     min_length: int = Field(default=0, ge=0)
+    min_new_tokens: int | None = Field(default=None, ge=0)
+    min_length_ratio: float = Field(default=0.0, ge=0)
+
+    @property
+    def limit(self) -> int | None:
+        """The maximum length, under whichever name it was given."""
+        return self.max_length if self.max_new_tokens is None else self.max_new_tokens
+
+    @property
+    def floor(self) -> int:
+        """The minimum length, under whichever name it was given."""
+        return self.min_length if self.min_new_tokens is None else self.min_new_tokens
+
+    def longest(self, source: int) -> int | None:
+        """The most pieces for a source of so many, at least one; None if nothing was said."""
+        relative = None if self.max_length_ratio is None else max(1, math.floor(_exact(self.max_length_ratio * source)))
+        return min((most for most in (self.limit, relative) if most is not None), default=None)
+
+    def shortest(self, source: int) -> int:
+        """The fewest pieces for a source of so many."""
+        return max(self.floor, math.ceil(_exact(self.min_length_ratio * source)))
+
+    @model_validator(mode="after")
+    def _lengths_hold_together(self) -> Self:
+        for one, other in TWINS:
+            if {one, other} <= self.model_fields_set:
+                raise _contradiction(self, one, other, "give one of them")
+        if self.limit is not None and self.floor > self.limit:
+            one = "min_length" if self.min_new_tokens is None else "min_new_tokens"
+            other = "max_length" if self.max_new_tokens is None else "max_new_tokens"
+            raise _contradiction(self, one, other, f"lower `{one}`")
+        if self.max_length_ratio is not None and self.min_length_ratio > self.max_length_ratio:
+            raise _contradiction(self, "min_length_ratio", "max_length_ratio", "lower `min_length_ratio`")
+        return self
+
+
+class SearchOptions(Config):
+    """How to look for the best outputs: beam search; greedy search is one beam.
+
+    Attributes:
+        num_beams: beams of the search.
+        num_return_sequences: how many outputs of each input to give: the best of the beam, or so many samples.
+        length_penalty: outputs are compared by score / length ** length_penalty; above 0 favours long ones.
+        early_stopping: when a sentence is done: True as soon as `num_beams` outputs ended, False when no live beam looks
+            better, "never" when none can become better up to the maximum length.
+    """
+
     num_beams: int = Field(default=5, ge=1)
     num_return_sequences: int = Field(default=1, ge=1)
+    length_penalty: float = 1.0
+    early_stopping: bool | Literal["never"] = False
+
+
+class SamplingOptions(Config):
+    """How to draw from the model's probabilities; what cuts off acts in this order, after the temperature.
+
+    Attributes:
+        do_sample: draw from the model's probabilities instead of searching.
+        temperature: under 1 more cautious, above 1 more surprising.
+        top_k: sample among the k most probable pieces; 0 is all.
+        top_p: sample among the most probable pieces that make up this probability.
+        min_p: sample among pieces at least this many times as probable as the best.
+        typical_p: sample among the pieces about as surprising as is to be expected that make up this probability.
+        epsilon_cutoff: sample among pieces of at least this probability; 0 is all. (3e-4 to 9e-4 are usual.)
+        eta_cutoff: likewise, with less asked where many pieces are probable; 0 is all. (3e-4 to 4e-3 are usual.)
+        seed: the same request with the same seed gives the same output, alone or in any batch. By default another one
+            each time; the answer says which.
+    """
+
     do_sample: bool = False
     temperature: float = Field(default=1.0, gt=0)
     top_k: int = Field(default=50, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
     min_p: float = Field(default=0.0, ge=0, le=1)
-    length_penalty: float = 1.0
-    early_stopping: bool | Literal["never"] = False
+    typical_p: float = Field(default=1.0, gt=0, le=1)
+    epsilon_cutoff: float = Field(default=0.0, ge=0, lt=1)
+    eta_cutoff: float = Field(default=0.0, ge=0, lt=1)
     seed: int | None = Field(default=None, ge=0)
+
+
+class WordingOptions(Config):
+    """What an output may and must say. What must be wins over what may not.
+
+    Attributes:
+        repetition_penalty: above 1, pieces that were produced become less likely: their log-probability is multiplied by it.
+        no_repeat_ngram_size: no n-gram of so many pieces comes twice in an output; 0 is off.
+        encoder_no_repeat_ngram_size: no n-gram of so many pieces of the source (its end is one) comes in the output; 0 is
+            off. Source and target must share their vocabulary.
+        bad_words: texts that the tokenizer's own pieces for them are not to spell.
+        bad_words_ids: rows of ids that are not to come.
+        suppress_tokens: ids that are not to come.
+        begin_suppress_tokens: ids that are not to come first.
+        forced_bos_token_id: the id to begin with, unless the request gives a beginning.
+        forced_eos_token_id: the end; an output that reaches the maximum length ends there and does not count as cut off.
+    """
+
+    repetition_penalty: float = Field(default=1.0, gt=0)
+    no_repeat_ngram_size: int = Field(default=0, ge=0)
+    encoder_no_repeat_ngram_size: int = Field(default=0, ge=0)
+    bad_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    bad_words_ids: tuple[Annotated[Ids, Field(min_length=1)], ...] = ()
+    suppress_tokens: Ids = ()
+    begin_suppress_tokens: Ids = ()
+    forced_bos_token_id: Id | None = None
+    forced_eos_token_id: Id | None = None
+
+    @property
+    def beginning(self) -> Ids:
+        """The ids that an output begins with."""
+        return () if self.forced_bos_token_id is None else (self.forced_bos_token_id,)
+
+
+class RunningOptions(Config):
+    """How to go about it.
+
+    Attributes:
+        batch: how many sentences to search at a time; long ones count for more (see `batches.batches`).
+        split_sentences: translate sentence by sentence and join again; "auto" does so for models trained on sentences.
+        attention: also say where the decoder looked.
+    """
+
     batch: int = Field(default=64, ge=1)
     split_sentences: bool | Literal["auto"] = "auto"
     attention: bool = False
+
+
+class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOptions, RunningOptions):
+    """Options of a generation, explained at their groups; what is not given keeps its default."""
 
     @classmethod
     def of(cls, values: Mapping[str, Any], where: str = "generation options") -> GenerationOptions:
@@ -76,8 +190,9 @@ class GenerationOptions(Config):
         values = self.model_dump(exclude_unset=True)
         sample = given.get("do_sample", self.do_sample)
         dropped = set(SEARCHING if sample else SAMPLING)
-        if {"max_length", "max_new_tokens"} & given.keys():
-            dropped |= {"max_length", "max_new_tokens"}
+        for twins in TWINS:
+            if not given.keys().isdisjoint(twins):
+                dropped |= set(twins)
         return self.of({name: value for name, value in values.items() if name not in dropped} | dict(given), where)
 
     @property
@@ -85,37 +200,32 @@ class GenerationOptions(Config):
         """How many beams the search has: one when sampling."""
         return 1 if self.do_sample else self.num_beams
 
-    @property
-    def limit(self) -> int | None:
-        """The maximum length, under whichever name it was given."""
-        return self.max_length if self.max_new_tokens is None else self.max_new_tokens
-
     @model_validator(mode="after")
-    def _no_contradiction(self) -> Self:
-        if self.max_length is not None and self.max_new_tokens is not None:
-            raise _contradiction(
-                "max_length", self.max_length, "max_new_tokens", self.max_new_tokens, "give one of them"
-            )
-        if self.limit is not None and self.min_length > self.limit:
-            raise _contradiction("min_length", self.min_length, "max_length", self.limit, "lower `min_length`")
+    def _searches_or_samples(self) -> Self:
         values: dict[str, Any] = self.model_dump()
         idle = SEARCHING if self.do_sample else SAMPLING
         for name in idle:
             default = 1 if name == "num_beams" else type(self).model_fields[name].default
             if name in self.model_fields_set and values[name] != default:
                 fix = f"leave out `{name}`" + ("" if self.do_sample else ", or set `do_sample` to true")
-                raise _contradiction(name, values[name], "do_sample", self.do_sample, fix)
+                raise _contradiction(self, name, "do_sample", fix)
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             fix = f"set `num_beams` to at least {self.num_return_sequences}"
-            raise _contradiction("num_return_sequences", self.num_return_sequences, "num_beams", self.num_beams, fix)
+            raise _contradiction(self, "num_return_sequences", "num_beams", fix)
         return self
 
 
-def _contradiction(one: str, value: object, other: str, other_value: object, fix: str) -> InputError:
+def _exact(product: float) -> float:
+    """A ratio of a whole number, without the error of the last digit that would round it the wrong way."""
+    return round(product, 9)
+
+
+def _contradiction(options: Config, one: str, other: str, fix: str) -> InputError:
+    values: dict[str, Any] = options.model_dump()
     return InputError(
         f"`{one}` and `{other}` contradict each other",
         expected="options that can hold together",
-        got=f"{one}={value!r} with {other}={other_value!r}",
+        got=f"{one}={values[one]!r} with {other}={values[other]!r}",
         where="generation options",
         fix=fix,
     )

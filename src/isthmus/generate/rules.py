@@ -1,13 +1,17 @@
-"""From options to the rules of a search."""
+"""From options to the rules of a search.
+
+N live sentences, K live beams, V vocabulary, T pieces so far, P pieces to begin with, W phrases, L their length.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from isthmus.core.errors import InputError
 from isthmus.generate import choose
 from isthmus.generate.expand import Beam, Expand, Greedy, Sample
 from isthmus.generate.options import GenerationOptions
@@ -23,15 +27,17 @@ def rules_of(options: GenerationOptions, end: int, never: Collection[int], devic
         end: the id that ends an output.
         never: ids that are not to be produced (control pieces).
         device: where the scores live.
+
+    Raises:
+        InputError: something else than the end is to be forced at the end.
     """
-    choosers: list[Chooser] = []
-    forbidden = sorted(set(never) - {end})
-    if forbidden:
-        choosers.append(partial(_suppressed, torch.tensor(forbidden, dtype=torch.int64, device=device)))
-    if options.min_length > 0:
-        choosers.append(partial(_long_enough, end))
-    choosers.append(_begun)
-    return Rules(end, _expand(options), tuple(choosers), options.length_penalty, options.early_stopping)
+    choosers = (
+        *_about_repetition(options),
+        *_about_words(options, set(never) - {end}, device),
+        *_about_length(options, end),
+        _begun,
+    )
+    return Rules(end, _expand(options), choosers, options.length_penalty, options.early_stopping)
 
 
 def _expand(options: GenerationOptions) -> Expand:
@@ -42,19 +48,100 @@ def _expand(options: GenerationOptions) -> Expand:
                 partial(choose.top_k, k=options.top_k),
                 partial(choose.top_p, p=options.top_p),
                 partial(choose.min_p, p=options.min_p),
+                partial(choose.typical, p=options.typical_p),
+                partial(choose.epsilon, cutoff=options.epsilon_cutoff),
+                partial(choose.eta, cutoff=options.eta_cutoff),
             )
         )
     return Greedy() if options.num_beams == 1 else Beam(options.num_beams)
 
 
+def _about_repetition(options: GenerationOptions) -> Iterator[Chooser]:
+    if options.repetition_penalty != 1.0:
+        yield partial(_less_of_the_same, options.repetition_penalty)
+    if options.no_repeat_ngram_size > 0:
+        yield partial(_nothing_twice, options.no_repeat_ngram_size)
+    if options.encoder_no_repeat_ngram_size > 0:
+        yield partial(_nothing_copied, options.encoder_no_repeat_ngram_size)
+
+
+def _about_words(options: GenerationOptions, never: Collection[int], device: str) -> Iterator[Chooser]:
+    for phrases in _by_length(options.bad_words_ids):
+        yield partial(_phrases_ruled_out, torch.tensor(phrases, dtype=torch.int64, device=device))
+    if forbidden := sorted({*never, *options.suppress_tokens}):
+        yield partial(_suppressed, torch.tensor(forbidden, dtype=torch.int64, device=device))
+    if options.begin_suppress_tokens:
+        yield partial(_suppressed_first, torch.tensor(options.begin_suppress_tokens, device=device))
+
+
+def _about_length(options: GenerationOptions, end: int) -> Iterator[Chooser]:
+    if options.floor > 0 or options.min_length_ratio > 0:
+        yield partial(_long_enough, end)
+    if options.forced_eos_token_id is not None:
+        if options.forced_eos_token_id != end:
+            raise InputError(
+                "only the end can be forced at the end",
+                expected=str(end),
+                got=str(options.forced_eos_token_id),
+                where="forced_eos_token_id",
+                fix=f"set `forced_eos_token_id` to {end}, or leave it out",
+            )
+        yield partial(_ended_in_time, end)
+
+
+def _by_length(phrases: Sequence[Sequence[int]]) -> list[list[list[int]]]:
+    """Phrases of equal length together."""
+    return [[[*one] for one in phrases if len(one) == length] for length in sorted({len(one) for one in phrases})]
+
+
+def _so_far(state: SearchState) -> Tensor:
+    """What each beam has produced; int64 [N, K, T], -1 before its first piece."""
+    ids_NKT = state.beams.ids_NKT
+    before_NT = torch.arange(-ids_NKT.shape[2], 0, device=ids_NKT.device) < -state.length_N.unsqueeze(1)
+    return ids_NKT.masked_fill(before_NT.unsqueeze(1), -1)
+
+
+def _less_of_the_same(penalty: float, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """What was produced becomes less likely."""
+    return choose.repetition_penalty(scores_NKV, _so_far(state), penalty)
+
+
+def _nothing_twice(size: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """No n-gram of the output again."""
+    return choose.no_repeat_ngram(scores_NKV, _so_far(state), size)
+
+
+def _nothing_copied(size: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """No n-gram of the source."""
+    return choose.no_copied_ngram(scores_NKV, _so_far(state), state.requests.source_NS.unsqueeze(1), size)
+
+
+def _phrases_ruled_out(phrases_WL: Tensor, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """None of these phrases, which are of one length."""
+    return choose.no_phrase(scores_NKV, _so_far(state), phrases_WL)
+
+
 def _suppressed(ids: Tensor, scores_NKV: Tensor, _: SearchState) -> Tensor:
-    """Never a control piece."""
+    """Never one of these pieces."""
     return choose.suppress(scores_NKV, ids)
+
+
+def _suppressed_first(ids: Tensor, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """None of these where the output is first free."""
+    given_N = (state.requests.prefix_NP >= 0).sum(dim=1)
+    first_N11 = (state.length_N == given_N)[:, None, None]
+    return torch.where(first_N11, choose.suppress(scores_NKV, ids), scores_NKV)
 
 
 def _long_enough(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
     """No end before the minimum length."""
     return choose.suppress_where(scores_NKV, (state.length_N < state.requests.min_length_N).unsqueeze(1), end)
+
+
+def _ended_in_time(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """The end at the maximum length."""
+    full_N = state.length_N >= state.requests.max_length_N
+    return choose.force(scores_NKV, torch.full_like(state.length_N, end).where(full_N, -1).unsqueeze(1))
 
 
 def _begun(scores_NKV: Tensor, state: SearchState) -> Tensor:

@@ -6,7 +6,7 @@ import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Literal, final
+from typing import Literal, Never, final
 
 from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
@@ -17,6 +17,7 @@ from isthmus.generate.inputs import Task, pair, taken_apart
 from isthmus.generate.jobs import Target, search_jobs
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.score import Scored, scored, token_scores
+from isthmus.generate.wording import in_ids
 from isthmus.text.vocabulary import EOS
 
 WINDOW = 2048
@@ -44,23 +45,39 @@ class Translator:
         *,
         max_length: int | None = None,
         max_new_tokens: int | None = None,
+        max_length_ratio: float | None = None,
         min_length: int | None = None,
+        min_new_tokens: int | None = None,
+        min_length_ratio: float | None = None,
         num_beams: int | None = None,
         num_return_sequences: int | None = None,
+        length_penalty: float | None = None,
+        early_stopping: bool | Literal["never"] | None = None,
         do_sample: bool | None = None,
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
         min_p: float | None = None,
-        length_penalty: float | None = None,
-        early_stopping: bool | Literal["never"] | None = None,
+        typical_p: float | None = None,
+        epsilon_cutoff: float | None = None,
+        eta_cutoff: float | None = None,
         seed: int | None = None,
+        repetition_penalty: float | None = None,
+        no_repeat_ngram_size: int | None = None,
+        encoder_no_repeat_ngram_size: int | None = None,
+        bad_words: Sequence[str] | None = None,
+        bad_words_ids: Sequence[Sequence[int]] | None = None,
+        suppress_tokens: Sequence[int] | None = None,
+        begin_suppress_tokens: Sequence[int] | None = None,
+        forced_bos_token_id: int | None = None,
+        forced_eos_token_id: int | None = None,
         batch: int | None = None,
         split_sentences: bool | Literal["auto"] | None = None,
+        **unknown: Never,
     ) -> list[str]:
         """The output of each text, in order: by beam search with 5 beams, unless the bundle or the call says otherwise.
 
-        None leaves an option as the bundle has it; each is explained at `GenerationOptions`. An output that reached its
+        None leaves an option as the bundle has it; each is explained at the groups of `GenerationOptions`. An output that reached its
         maximum length gives a `GenerationWarning`.
 
         Args:
@@ -68,42 +85,43 @@ class Translator:
             options: options as one value; the keywords below win over it.
             max_length: the most pieces to produce, without start and end; 2 x source + 10 unless said otherwise.
             max_new_tokens: another name of `max_length`.
+            max_length_ratio: the most pieces for each piece of the source.
             min_length: no end before so many pieces.
+            min_new_tokens: another name of `min_length`.
+            min_length_ratio: the fewest pieces for each piece of the source.
             num_beams: beams of the search; 1 is greedy.
             num_return_sequences: outputs of each text; they stand one after the other.
+            length_penalty: above 0 favours long outputs.
+            early_stopping: when a beam search is done.
             do_sample: draw from the model's probabilities instead of searching.
             temperature: of sampling.
             top_k: sample among the k most probable pieces; 0 is all.
             top_p: sample among the most probable pieces that make up this probability.
             min_p: sample among pieces at least this many times as probable as the best.
-            length_penalty: above 0 favours long outputs.
-            early_stopping: when a beam search is done.
+            typical_p: sample among the pieces about as surprising as is to be expected that make up this probability.
+            epsilon_cutoff: sample among pieces of at least this probability.
+            eta_cutoff: likewise, with less asked where many pieces are probable.
             seed: of sampling.
+            repetition_penalty: above 1, what was produced becomes less likely.
+            no_repeat_ngram_size: no n-gram of so many pieces twice.
+            encoder_no_repeat_ngram_size: no n-gram of so many pieces of the source.
+            bad_words: texts that are not to come.
+            bad_words_ids: rows of ids that are not to come.
+            suppress_tokens: ids that are not to come.
+            begin_suppress_tokens: ids that are not to come first.
+            forced_bos_token_id: the id to begin with.
+            forced_eos_token_id: the end, also of an output that reaches its maximum length.
             batch: how many sentences to search at a time.
             split_sentences: whether to generate from each sentence by itself.
+            **unknown: other options are errors that name the nearest one.
 
         Raises:
-            InputError: options that contradict each other, or a text that is too long for the model.
+            InputError: an unknown option, options that contradict each other, or a text that is too long for the model.
         """
-        keywords = {
-            "max_length": max_length,
-            "max_new_tokens": max_new_tokens,
-            "min_length": min_length,
-            "num_beams": num_beams,
-            "num_return_sequences": num_return_sequences,
-            "do_sample": do_sample,
-            "temperature": temperature,
-            "top_k": top_k,
-            "top_p": top_p,
-            "min_p": min_p,
-            "length_penalty": length_penalty,
-            "early_stopping": early_stopping,
-            "seed": seed,
-            "batch": batch,
-            "split_sentences": split_sentences,
-        }
-        given = {name: value for name, value in keywords.items() if value is not None}
-        answers = self.answers([texts] if isinstance(texts, str) else texts, self._resolved(options).updated(given))
+        keywords = locals()
+        given = {name: keywords[name] for name in GenerationOptions.model_fields if keywords.get(name) is not None}
+        asked = self._resolved(options).updated(given | unknown)
+        answers = self.answers([texts] if isinstance(texts, str) else texts, asked)
         said = [f"input {number}: {said}" for number, one in enumerate(answers, 1) for said in one.warnings]
         if said:
             more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
@@ -123,7 +141,7 @@ class Translator:
         Raises:
             InputError: as `generate`.
         """
-        options = self._resolved(options)
+        options = in_ids(self._resolved(options), self.codec)
         taken = [taken_apart(one, self.task, options) for one in inputs]
         positions = self.task.positions
         jobs = [job for number, one in enumerate(taken, first) for job in one.jobs(self.codec, positions, number)]

@@ -219,8 +219,22 @@ def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
 
 
 def test_keywords_are_the_options() -> None:
-    keywords = set(inspect.signature(Translator.generate).parameters) - {"self", "texts", "options"}
+    keywords = set(inspect.signature(Translator.generate).parameters) - {"self", "texts", "options", "unknown"}
     assert keywords == set(GenerationOptions.model_fields) - {"attention"}
+
+
+def test_an_unknown_keyword_is_an_error_that_names_the_nearest(plain: Translator) -> None:
+    with pytest.raises(InputError) as caught:
+        plain.generate("ab", num_beam=3)  # type: ignore[arg-type]
+    assert (caught.value.rule, caught.value.fix) == ("unknown field `num_beam`", "did you mean `num_beams`?")
+
+
+def test_keywords_reach_the_search(plain: Translator) -> None:
+    free = plain.generate(TEXTS, num_beams=1)
+    first = plain.codec.target.encode(free[0][0])
+    chosen = plain.generate(TEXTS, num_beams=1, begin_suppress_tokens=first, no_repeat_ngram_size=1)
+    assert free[0][0] not in {text[:1] for text in chosen}
+    assert all(len({*text}) == len(text) for text in chosen)
 
 
 def test_bfloat16_runs() -> None:

@@ -1,0 +1,69 @@
+"""What an output may and must say, from words to ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from isthmus.core.errors import InputError
+from isthmus.data.codec import Codec
+from isthmus.generate.options import GenerationOptions
+from isthmus.text.tokenizer import Tokenizer
+from isthmus.text.vocabulary import UNK
+
+
+def in_ids(options: GenerationOptions, codec: Codec) -> GenerationOptions:
+    """The same options with ids in place of words.
+
+    Args:
+        options: those of a request.
+        codec: of the model.
+
+    Raises:
+        InputError: an id is not in the vocabulary of the targets, or n-grams of the source are to be left out where source
+            and target have different vocabularies.
+    """
+    if options.encoder_no_repeat_ngram_size > 0 and not codec.joint:
+        raise InputError(
+            "n-grams of the source mean nothing in the output: their ids are of different vocabularies",
+            expected="a model with one vocabulary for source and target",
+            got=f"encoder_no_repeat_ngram_size={options.encoder_no_repeat_ngram_size} and two vocabularies",
+            where="generation options",
+            fix="leave out `encoder_no_repeat_ngram_size`",
+        )
+    for name, id in _named_ids(options):
+        if id >= codec.target.vocabulary.size:
+            raise InputError(
+                "no such id in the vocabulary of the targets",
+                expected=f"0 to {codec.target.vocabulary.size - 1}",
+                got=f"{name}: {id}",
+                where="generation options",
+                fix=f"correct `{name}`",
+            )
+    if not options.bad_words:
+        return options
+    spelled = {ids for word in options.bad_words for ids in spellings(word, codec.target)}
+    return options.updated({"bad_words": [], "bad_words_ids": sorted({*options.bad_words_ids, *spelled})})
+
+
+def spellings(word: str, tokenizer: Tokenizer) -> set[tuple[int, ...]]:
+    """The pieces of a word, as the tokenizer spells it at the beginning of a text and after a space.
+
+    None if the tokenizer cannot spell it: then it cannot be generated.
+    """
+    before = tokenizer.encode("a")
+    inside = tokenizer.encode(f"a {word}")
+    found = {tuple(tokenizer.encode(word))}
+    if inside[: len(before)] == before:
+        found.add(tuple(inside[len(before) :]))
+    return {ids for ids in found if ids and UNK not in ids}
+
+
+def _named_ids(options: GenerationOptions) -> Iterator[tuple[str, int]]:
+    """Each id of the options, with the name of its option."""
+    rows = {
+        "suppress_tokens": options.suppress_tokens,
+        "begin_suppress_tokens": options.begin_suppress_tokens,
+        "bad_words_ids": tuple(id for phrase in options.bad_words_ids for id in phrase),
+        "forced_bos_token_id": options.beginning,
+    }
+    yield from ((name, id) for name, ids in rows.items() for id in ids)
