@@ -85,10 +85,14 @@ class Codec:
 
     def own_pieces(self, ids: Sequence[int]) -> list[int]:
         """Of the ids of a source, those of the last text: without language tag, context, other sources and end."""
+        return [ids[place] for place in self.own_places(ids)]
+
+    def own_places(self, ids: Sequence[int]) -> list[int]:
+        """The places of `own_pieces` in the ids of a source."""
         vocabulary = self.source.vocabulary
-        seps = [place for place, one in enumerate(ids) if one == vocabulary.sep]
-        said = vocabulary.control - {UNK} | {EOS}
-        return [one for one in ids[seps[-1] + 1 if seps else 0 :] if one not in said]
+        first = max((place for place, one in enumerate(ids, 1) if one == vocabulary.sep), default=0)
+        silent = vocabulary.control - {UNK} | {EOS}
+        return [place for place in range(first, len(ids)) if ids[place] not in silent]
 
     def prefix_ids(self, example: Example) -> list[int]:
         """The ids of the given beginning of the output, without EOS."""

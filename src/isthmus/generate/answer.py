@@ -9,6 +9,7 @@ from isthmus.data.codec import Codec
 from isthmus.generate.inputs import Input
 from isthmus.generate.jobs import Found
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.repair import Fault, Repair
 from isthmus.generate.segments import Segment, joined
 from isthmus.generate.state import Hypothesis, StopReason
 
@@ -25,15 +26,18 @@ class Generation:
         text: the output.
         score: the model's log-probability of it, summed over its sentences.
         normalised: the score over length ** length_penalty: what the search ranked by.
-        stop: why it ended; of several sentences, the first reason that is not `end`.
+        stop: why it ended, or what the guards found wrong with it and could not mend; of several sentences, the first
+            reason that is not `end`.
         parts: the hypothesis of each segment of the input (see `Answer.segments`).
+        repairs: what the guards did about each part, if anything.
     """
 
     text: str
     score: float
     normalised: float
-    stop: StopReason
+    stop: StopReason | Fault
     parts: tuple[Hypothesis, ...]
+    repairs: tuple[Repair | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +74,18 @@ def answered(one: Input, found: Sequence[Found], codec: Codec, options: Generati
         codec: ids to text.
         options: what was asked for.
     """
-    ranks = max((len(each.hypotheses) for each in found), default=0)
-    chosen = [tuple(each.hypotheses[min(rank, len(each.hypotheses) - 1)] for each in found) for rank in range(ranks)]
-    generations = [_combined(_text(one, parts, codec), parts, options.length_penalty) for parts in chosen]
+    chosen = [
+        [_ranked(each, rank) for each in found] for rank in range(max((len(f.hypotheses) for f in found), default=0))
+    ]
+    generations = [_combined(one, parts, codec, options.length_penalty) for parts in chosen]
     if not one.segments:
         nothing = Generation(one.example.source if one.split else "", 0.0, 0.0, "end", ())
         generations = [nothing] * options.num_return_sequences
     said = [
-        f"{segment.text[:40]!r}: {_explained(part.stop)}"
+        f"{segment.text[:40]!r}: {what}"
         for parts in chosen
-        for segment, part in zip(one.segments, parts, strict=True)
-        if part.stop != "end"
+        for segment, (part, repair) in zip(one.segments, parts, strict=True)
+        for what in _remarks(part, repair)
     ]
     return Answer(
         hypotheses=tuple(generations),
@@ -91,13 +96,25 @@ def answered(one: Input, found: Sequence[Found], codec: Codec, options: Generati
     )
 
 
-def _combined(text: str, parts: tuple[Hypothesis, ...], length_penalty: float) -> Generation:
+def _ranked(found: Found, rank: int) -> tuple[Hypothesis, Repair | None]:
+    """The hypothesis of a rank, or the last one, with what the guards did about it."""
+    place = min(rank, len(found.hypotheses) - 1)
+    return found.hypotheses[place], found.repairs[place] if found.repairs else None
+
+
+def _combined(
+    one: Input, chosen: Sequence[tuple[Hypothesis, Repair | None]], codec: Codec, length_penalty: float
+) -> Generation:
     """The output made of one hypothesis a segment."""
+    parts, repairs = tuple(part for part, _ in chosen), tuple(repair for _, repair in chosen)
     score = sum(part.score for part in parts)
     length = sum(len(part.token_scores) for part in parts)
     normalised = parts[0].normalised if len(parts) == 1 else score / max(1, length) ** length_penalty
-    stop: StopReason = next((part.stop for part in parts if part.stop != "end"), "end")
-    return Generation(text, score, normalised, stop, parts)
+    stops: list[StopReason | Fault] = [
+        repair.left[0] if repair and repair.left else part.stop for part, repair in chosen
+    ]
+    stop: StopReason | Fault = next((stop for stop in stops if stop != "end"), "end")
+    return Generation(_text(one, parts, codec), score, normalised, stop, parts, repairs)
 
 
 def _text(one: Input, parts: Sequence[Hypothesis], codec: Codec) -> str:
@@ -105,6 +122,12 @@ def _text(one: Input, parts: Sequence[Hypothesis], codec: Codec) -> str:
     if one.split:
         return joined(one.example.source, one.segments, outputs, one.example.target_language)
     return outputs[0]
+
+
+def _remarks(part: Hypothesis, repair: Repair | None) -> list[str]:
+    """What the user should know of a part."""
+    stop = [] if part.stop == "end" else [_explained(part.stop)]
+    return stop if repair is None else [*stop, str(repair)]
 
 
 def _explained(stop: StopReason) -> str:

@@ -70,7 +70,13 @@ class Input:
                 where=where,
                 fix="divide the input into sentences or paragraphs",
             )
-        return Job(tuple(ids), tuple(codec.prefix_ids(example)))
+        return Job(tuple(ids), tuple(codec.prefix_ids(example)), _other_language(example))
+
+
+def _other_language(example: Example) -> bool:
+    """Whether source and target are known to be in different languages (not only in different varieties of one)."""
+    source, target = (tag.split("-")[0].lower() for tag in (example.source_language, example.target_language))
+    return bool(source and target) and source != target
 
 
 def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> Input:

@@ -15,8 +15,9 @@ from isthmus.engines.engine import Engine
 from isthmus.generate.batches import batches
 from isthmus.generate.noise import request_seed
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.repair import Repair
 from isthmus.generate.rules import rules_of
-from isthmus.generate.search import run
+from isthmus.generate.search import Rules, Step, run
 from isthmus.generate.state import Hypothesis, Requests, SearchState
 
 
@@ -27,10 +28,12 @@ class Job:
     Attributes:
         source: its ids, with the end.
         prefix: ids that the output must begin with.
+        translates: whether the output is in another language.
     """
 
     source: tuple[int, ...]
     prefix: tuple[int, ...] = ()
+    translates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +42,13 @@ class Found:
 
     Attributes:
         hypotheses: best first; samples in the order of their drawing.
-        seconds: how long the batch took that the job was part of.
+        seconds: how long the batches took that the job was part of.
+        repairs: what the guards did about each hypothesis, if anything; empty where they did nothing.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     seconds: float
+    repairs: tuple[Repair | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +72,14 @@ def search_jobs(engine: Engine, jobs: Sequence[Job], target: Target, options: Ge
     Raises:
         InputError: the maximum length is more than the model can produce.
     """
-    limits = [length_limit(job, len(engine.start_ids), target.positions, options) for job in jobs]
+    for job in jobs:
+        length_limit(job, len(engine.start_ids), target.positions, options)
     samples = options.num_return_sequences if options.do_sample else 1
     found: dict[int, Found] = {}
     for places in batches([len(job.source) for job in jobs], max(1, options.batch // samples)):
         began = time.perf_counter()
         with engine.running():
-            several = _search(engine, [jobs[i] for i in places], [limits[i] for i in places], target, options)
+            several = _search(engine, [jobs[i] for i in places], target, options)
         spent = time.perf_counter() - began
         found.update({place: Found(one, spent) for place, one in zip(places, several, strict=True)})
     return [found[place] for place in range(len(jobs))]
@@ -110,11 +116,21 @@ def _pieces(job: Job) -> int:
     return len(job.source) - 1
 
 
-@torch.inference_mode()
-def _search(
-    engine: Engine, jobs: Sequence[Job], limits: Sequence[int], target: Target, options: GenerationOptions
-) -> list[tuple[Hypothesis, ...]]:
-    """Search one batch."""
+def prepared(
+    engine: Engine, jobs: Sequence[Job], target: Target, options: GenerationOptions
+) -> tuple[Step, SearchState, Rules]:
+    """What `search` needs for one batch; the samples of a job stand together.
+
+    Args:
+        engine: runs the model.
+        jobs: the batch.
+        target: what a search must know of the target side.
+        options: how to generate.
+
+    Raises:
+        InputError: the maximum length is more than the model can produce.
+    """
+    limits = [length_limit(job, len(engine.start_ids), target.positions, options) for job in jobs]
     samples = options.num_return_sequences if options.do_sample else 1
     seed = 0 if options.seed is None else options.seed
     requests = Requests.of(
@@ -129,8 +145,16 @@ def _search(
     if samples > 1:
         cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(samples))
     rules = rules_of(options, target.end, target.never, engine.device)
-    step = partial(engine.step, weights=options.attention)
-    finished = run(step, SearchState.begin(cache, engine.start_ids, requests), rules)
+    return partial(engine.step, weights=options.attention), SearchState.begin(cache, engine.start_ids, requests), rules
+
+
+@torch.inference_mode()
+def _search(
+    engine: Engine, jobs: Sequence[Job], target: Target, options: GenerationOptions
+) -> list[tuple[Hypothesis, ...]]:
+    """Search one batch."""
+    samples = options.num_return_sequences if options.do_sample else 1
+    finished = run(*prepared(engine, jobs, target, options))
     of_job = [finished[first : first + samples] for first in range(0, len(finished), samples)]
     return [
         tuple(_trimmed(one, len(job.source)) for several in group for one in several)[: options.num_return_sequences]

@@ -57,13 +57,27 @@ def joined(text: str, segments: Sequence[Segment], outputs: Sequence[str], langu
         outputs: one for each.
         language: the language of the outputs (BCP 47), or empty.
     """
+    parts = gaps(text, segments, language)
+    for place, (segment, output) in enumerate(zip(segments, outputs, strict=True)):
+        parts[place] += wrapped(output, text[segment.start : segment.end])
+    return "".join(parts)
+
+
+def gaps(text: str, segments: Sequence[Segment], language: str) -> list[str]:
+    """What stands before each output, and after the last.
+
+    Args:
+        text: the whole source text.
+        segments: its segments, in order.
+        language: the language of the outputs (BCP 47), or empty.
+    """
     spaced = language.split("-", maxsplit=1)[0].lower() not in _UNSPACED
-    parts, place = [], 0
-    for segment, output in zip(segments, outputs, strict=True):
+    found, place = [], 0
+    for segment in segments:
         gap = text[place : segment.start]
-        parts += [_between(gap, spaced) if place else gap, _wrapped(output, text[segment.start : segment.end])]
+        found.append(_between(gap, spaced) if place else gap)
         place = segment.end
-    return "".join([*parts, text[place:]])
+    return [*found, text[place:]]
 
 
 def _between(gap: str, spaced: bool) -> str:
@@ -73,8 +87,13 @@ def _between(gap: str, spaced: bool) -> str:
     return gap.strip(" ")
 
 
-def _wrapped(output: str, source: str) -> str:
-    """The output with the line breaks of its source, each at the space nearest to its share of the length."""
+def wrapped(output: str, source: str) -> str:
+    """The output with the line breaks of its source, each at the space nearest to its share of the length.
+
+    Args:
+        output: of a segment.
+        source: the segment as it stands in the text, with its line breaks.
+    """
     head, tail = output, ""
     for found in reversed(list(_BREAK.finditer(source))):
         wanted = min(len(head), round(found.start() / len(source) * len(output)))

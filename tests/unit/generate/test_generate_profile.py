@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,7 +71,7 @@ def test_a_copy_is_a_copy_in_spite_of_signs_and_case() -> None:
 
 
 def test_a_profile_is_plain_values_and_back() -> None:
-    profile = Profile.of([pair(3, n) for n in np.arange(1, 9)])
+    profile = Profile.of([pair(3, n) for n in range(1, 9)])
     assert parse(Profile, profile.model_dump(mode="json"), "here") == profile
     assert Profile.of([]) == parse(Profile, {}, "here") == Profile()
     with pytest.raises(ConfigError, match="did you mean `scripts`"):
