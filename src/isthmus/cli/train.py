@@ -134,12 +134,15 @@ def _with_recipe(
 
 def _train(request: Request, folder: Path) -> None:
     """Train, and say what to do with the model; after an interruption exit as the signal asks."""
+    from isthmus.core.team import is_first
     from isthmus.workflows.run import run
 
-    console = options.messages()
+    console = options.messages() if is_first() else None
     fitted = run(request, folder, console)
     if fitted.stopped == "interrupted":
         raise typer.Exit(128 + fitted.signal)
+    if console is None:
+        return
     name = shlex.quote(str(folder))
     options.say(
         console,

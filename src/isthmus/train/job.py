@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from isthmus.core.runtime import Runtime
+from isthmus.core.team import ALONE, Team
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.train.average import Average, build_average
 from isthmus.train.checkpoint import Checkpoints, flat
@@ -49,6 +50,7 @@ class Job:
         config: how it is trained.
         runtime: how it is computed; a resumed run must have that of the first (`resumed_runtime`).
         place: where the run lives.
+        team: the processes that train together.
     """
 
     model: EncoderDecoder
@@ -58,6 +60,7 @@ class Job:
     config: TrainingConfig
     runtime: Runtime
     place: Place
+    team: Team = ALONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,17 +28,20 @@ class RunLog:
     """Appends to the log of a run, from a step on; a context manager that closes the files.
 
     Args:
-        folder: where the two files are.
+        folder: where the two files are; `None` for a process that writes nothing.
         step: the step of the checkpoint that the run goes on from; lines of later steps are cut off.
         clock: seconds since any moment.
 
     Every method raises `TrainingError` where the disk refuses a line.
     """
 
-    def __init__(self, folder: Path, step: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        _cut(folder / METRICS, step)
-        self._metrics, self._timing = _opened(folder / METRICS), _opened(folder / TIMING)
+    def __init__(self, folder: Path | None, step: int, clock: Callable[[], float] = time.perf_counter) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            _cut(folder / METRICS, step)
+        nowhere = Path(os.devnull)
+        self._metrics = _opened(nowhere if folder is None else folder / METRICS)
+        self._timing = _opened(nowhere if folder is None else folder / TIMING)
         self._clock, self._start = clock, clock()
         self._last, self._tokens = self._start, 0
         _line(self._timing, {"event": "started", "step": step})

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.errors import CheckpointError, TrainingError
+from isthmus.core.errors import CheckpointError, ConfigError, TrainingError
 from isthmus.core.runtime import Runtime, seed_step
 from isthmus.data.batches import Batch
 from isthmus.data.prefetch import prefetch
@@ -48,16 +48,20 @@ def train(job: Job, interrupted: Callable[[], bool] = never) -> Generator[Event,
 
     Raises:
         CheckpointError: the checkpoint is damaged or belongs to another run.
-        ConfigError: the metric that selects is none of the validators'.
+        ConfigError: the metric that selects is none of the validators', or processes cannot share an update evenly.
         TrainingError: ten updates in a row were not finite, or a checkpoint could not be written.
     """
-    parts = parts_of(job)
+    _check_shares(job)
+    parts, team = parts_of(job), job.team
     state = _restore(job, parts)
     saved_at, config = state.step, job.config
     numbers = sum(parameter.numel() for parameter in parts.parameters.values())
-    with _feed(job.batches, state.position) as feed, RunLog(job.place.folder, state.step) as log:
+    with (
+        _feed(job.batches, state.position) as feed,
+        RunLog(job.place.folder if team.first else None, state.step) as log,
+    ):
         yield Started(state.step, config.steps, numbers, job.runtime.choices())
-        while (reason := stop_reason(state, config, interrupted())) is None:
+        while (reason := stop_reason(state, config, team.any(interrupted()))) is None:
             state, stepped = update(job, parts, state, feed)
             log.stepped(stepped, write=state.step % config.log_every == 0 or state.step == config.steps)
             yield stepped
@@ -69,10 +73,10 @@ def train(job: Job, interrupted: Callable[[], bool] = never) -> Generator[Event,
                 _due(state.step, config.checkpoint_every or config.validate_every, config.steps)
                 or state.best != best_before
             ):
-                yield _save(parts, job, state, log)
+                yield from _save(parts, job, state, log)
                 saved_at = state.step
         if saved_at != state.step:
-            yield _save(parts, job, state, log)
+            yield from _save(parts, job, state, log)
         yield Stopped(state.step, reason)
 
 
@@ -80,7 +84,7 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     """Make one update: the gradient of the mean loss over all tokens of `accumulate` batches.
 
     Sums are accumulated and divided once by the whole count, so that n small batches are one large batch. The three numbers that
-    decide (loss, count, norm) are fetched from the device together.
+    decide (loss, count, norm) are fetched from the device together. Where several processes train, each computes its share of the batches.
     """
     config, step = job.config, state.step + 1
     position, source_tokens, target_tokens, seen = state.position, 0, 0, state.seen
@@ -91,9 +95,10 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
             source_tokens += int(batch.source.lengths_B.sum())
             target_tokens += int(batch.target.lengths_B.sum())
             seen = seen_after(seen, batch.index_B.numpy().tobytes())
-            seed_step(config.seed, position.epoch, step, micro)
-            sums += _gradients(job, batch, step / config.steps)
-        gradients = [parameter.grad for parameter in parts.parameters.values() if parameter.grad is not None]
+            if job.team.mine(micro):
+                seed_step(config.seed, position.epoch, step, micro)
+                sums += _gradients(job, batch, step / config.steps)
+        gradients = _added_up(job, parts, sums)
         norm = nn.utils.get_total_norm(gradients)
         loss, count, length = torch.stack([*sums, norm]).tolist()
         loss, length = (loss / count, length / count) if count else (math.nan, math.nan)
@@ -123,6 +128,18 @@ def _gradients(job: Job, batch: Batch, progress: float) -> Tensor:
         total, count = job.objective(job.model, on_device(batch, job.runtime.device), progress)
     torch.autograd.backward(total)
     return torch.stack([total.detach().float(), count.float()])
+
+
+def _added_up(job: Job, parts: Parts, sums: Tensor) -> list[Tensor]:
+    """The gradients; `sums` and they become those of all processes, a gradient that one does not have counting as 0."""
+    parameters = parts.parameters.values()
+    if job.team.size > 1:
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    job.team.add_up([sums, *gradients])
+    return gradients
 
 
 def _scale(gradients: list[Tensor], length: float, count: float, clip_norm: float | None) -> None:
@@ -168,10 +185,22 @@ def _restore(job: Job, parts: Parts) -> TrainingState:
     return checkpoint.state
 
 
-def _save(parts: Parts, job: Job, state: TrainingState, log: RunLog) -> Saved:
-    log.sync()
-    tensors = model_tensors(job.model), parts.optimiser.tensors(), parts.average.tensors()
-    return Saved(state.step, parts.checkpoints.save(Checkpoint(state, parts.identity, *tensors)))
+def _save(parts: Parts, job: Job, state: TrainingState, log: RunLog) -> Iterator[Saved]:
+    if job.team.first:
+        log.sync()
+        tensors = model_tensors(job.model), parts.optimiser.tensors(), parts.average.tensors()
+        yield Saved(state.step, parts.checkpoints.save(Checkpoint(state, parts.identity, *tensors)))
+
+
+def _check_shares(job: Job) -> None:
+    if job.config.accumulate % job.team.size:
+        raise ConfigError(
+            "every process must have as many batches of an update as the others",
+            expected=f"a multiple of {job.team.size} processes",
+            got=f"accumulate = {job.config.accumulate}",
+            where="train.accumulate",
+            fix=f"set it to {job.team.size}; for updates as large as before, divide data.batch.tokens by as much",
+        )
 
 
 def _due(step: int, every: int, steps: int) -> bool:

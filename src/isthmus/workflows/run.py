@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from rich.console import Console
 from isthmus.core.errors import TrainingError
 from isthmus.core.files import write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
+from isthmus.core.team import Team, joined
 from isthmus.evaluate.report import Report
 from isthmus.generate.load import load
 from isthmus.model.build import build
@@ -84,28 +86,39 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         ConfigError: parts that do not fit each other.
         TrainingError: the loss stayed non-finite.
     """
-    console = console or Console(quiet=True)
     if request.minutes is not None:
         check_minutes(request.minutes)
+    with joined() as team:
+        console = console if console is not None and team.first else Console(quiet=True)
+        with team.in_turn():
+            recipe, found, prepared = _made_ready(request, out, console, team)
+        job = _job(recipe, found, prepared, out, request.allow_changed, team)
+        if request.minutes is not None and not (out / RESOLVED).is_file():
+            steps = int(team.told(str(steps_for(job, request.minutes))))
+            recipe = within(recipe, steps)
+            job = replace(job, config=recipe.train)
+        if team.first:
+            write_text(out / RESOLVED, toml(recipe))
+        with interruptible() as interruption:
+            reason = _train(job, recipe, prepared, _events(job, interruption, recipe, out, console))
+        if reason == "interrupted" or not team.first:
+            return Fitted(out / "best", reason, None, interruption.signal)
+        return Fitted(out / "best", reason, _report(recipe, found, out, console))
+
+
+def _made_ready(request: Request, out: Path, console: Console, team: Team) -> tuple[Recipe, Corpora, Prepared]:
+    """Look at the data, claim the folder, learn vocabularies and encode; what is there already is taken as it is."""
     recipe = agreed(request.recipe, request.minutes, out, request.resume, request.allow_changed)
-    found_wrong = () if has_begun(out) else _diagnosed(recipe, request.base, console)
-    claim(request.recipe, request.minutes, out)
+    found_wrong = () if has_begun(out) or not team.first else _diagnosed(recipe, request.base, console)
+    if team.first:
+        claim(request.recipe, request.minutes, out)
     for number, visit in enumerate(found_wrong):
         write_json(out / f"doctor{number or ''}.json", visit.diagnosis.to_json())
     found = corpora(recipe, request.base, out)
     codec = codec_of(recipe, found.train, out)
     prepared = prepare(recipe, found, codec, out)
     _tell(prepared, console)
-    job = _job(recipe, found, prepared, out, request.allow_changed)
-    if request.minutes is not None and not (out / RESOLVED).is_file():
-        recipe = within(recipe, steps_for(job, request.minutes))
-        job = replace(job, config=recipe.train)
-    write_text(out / RESOLVED, toml(recipe))
-    with interruptible() as interruption:
-        reason = _train(job, recipe, prepared, _events(job, interruption, recipe, out, console))
-    if reason == "interrupted":
-        return Fitted(out / "best", reason, None, interruption.signal)
-    return Fitted(out / "best", reason, _report(recipe, found, out, console))
+    return recipe, found, prepared
 
 
 def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...]:
@@ -136,9 +149,11 @@ def _tell(prepared: Prepared, console: Console) -> None:
     )
 
 
-def _job(recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_changed: frozenset[str]) -> Job:
+def _job(
+    recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_changed: frozenset[str], team: Team
+) -> Job:
     codec = prepared.codec
-    runtime = resumed_runtime(out) or probe(recipe.train.precision)
+    runtime = _same_runtime(resumed_runtime(out) or probe(recipe.train.precision), team)
     with seeded(recipe.train.seed):
         model = build(recipe.model, codec.source.vocabulary.size, codec.target.vocabulary.size)
     validators: list[Validator] = [LossValidator(prepared.dev, runtime)]
@@ -152,7 +167,13 @@ def _job(recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_ch
     }
     objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
     place = Place(out, identity, allow_changed=allow_changed)
-    return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place)
+    return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place, team)
+
+
+def _same_runtime(runtime: Runtime, team: Team) -> Runtime:
+    """What the first process has chosen, on this process's own device."""
+    choices = json.loads(team.told(json.dumps(runtime.choices())))
+    return replace(Runtime.of(choices), device=runtime.device, gflops=runtime.gflops)
 
 
 def _generation_validator(recipe: Recipe, found: Corpora, prepared: Prepared, runtime: Runtime) -> GenerationValidator:
@@ -181,14 +202,15 @@ def _info(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
 def _events(job: Job, interrupted: Callable[[], bool], recipe: Recipe, out: Path, console: Console) -> Iterator[Event]:
     """The events of training, shown and tracked."""
     events: Iterator[Event] = shown(train(job, interrupted), console, every=job.config.log_every)
-    return tracked(events, [build_tracker(kind, out) for kind in recipe.trackers], every=job.config.log_every)
+    trackers = [build_tracker(kind, out) for kind in recipe.trackers if job.team.first]
+    return tracked(events, trackers, every=job.config.log_every)
 
 
 def _train(job: Job, recipe: Recipe, prepared: Prepared, events: Iterator[Event]) -> StopReason:
     """Train to the end or an interruption, saving a bundle at every best validation."""
     generation = plain(recipe)["generation"]
     for event in events:
-        if isinstance(event, Validated) and event.best:
+        if isinstance(event, Validated) and event.best and job.team.first:
             info = {**_info(recipe, prepared), "step": event.step, "scores": dict(event.scores)}
             bundle = Bundle(job.model, recipe.model, prepared.codec, generation, info)
             bundle.save(job.place.folder / "best", card(recipe, job.model, event.scores, info))

@@ -1,0 +1,107 @@
+"""Two processes train as one does: `torchrun -m isthmus train` on this machine, over gloo."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.system.command import Done, ended, isthmus, last_step, write_pairs
+
+pytestmark = pytest.mark.slow
+
+TRAIN = ("train", "recipe.toml", "train.accumulate=2", "data.batch.tokens=256")
+
+
+def together(*arguments: object, folder: Path) -> subprocess.Popen[bytes]:
+    """Start a command in two processes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "isthmus"]
+        + [str(argument) for argument in arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def workers(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that a torchrun has started."""
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, check=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+def losses(out: Path) -> list[float]:
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line["loss"] for line in lines if line["event"] == "stepped"]
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether two runs left the same log and the same model, byte for byte."""
+    files = ("metrics.jsonl", "best/model.safetensors")
+    return all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    write_pairs(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> Done:
+    done = ended(together(*TRAIN, "--out", "two", folder=folder))
+    assert done.code == 0, done.err
+    return done
+
+
+def test_two_processes_learn_what_one_learns(two: Done, folder: Path) -> None:
+    done = isthmus(*TRAIN, "--out", "one", folder=folder)
+    assert done.code == 0, done.err
+    assert losses(folder / "two") == pytest.approx(losses(folder / "one"), rel=1e-5)
+    assert two.err.count("scores on the development set") == 1  # the second process says nothing
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_either_may_be_killed(two: Done, folder: Path, victim: int) -> None:
+    assert two.code == 0
+    out = folder / f"killed-{victim}"
+    process = together(*TRAIN, "--out", out.name, folder=folder)
+    while process.poll() is None and last_step(out) < 70:
+        time.sleep(0.005)
+    os.kill(sorted(workers(process))[victim], signal.SIGKILL)
+    assert ended(process).code != 0
+    assert 0 < last_step(out) < 180
+    done = ended(together(*TRAIN, "--out", out.name, folder=folder))
+    assert done.code == 0, done.err
+    assert same(out, folder / "two")
+
+
+def test_one_goes_on_from_the_checkpoint_of_two(two: Done, folder: Path) -> None:
+    assert two.code == 0
+    out = folder / "moved"
+    process = together(*TRAIN, "--out", "moved", folder=folder)
+    while process.poll() is None and last_step(out) < 70:
+        time.sleep(0.005)
+    for worker in workers(process):
+        os.kill(worker, signal.SIGTERM)
+    ended(process)
+    assert 0 < last_step(out) < 180
+    done = isthmus(*TRAIN, "--out", "moved", folder=folder)
+    assert done.code == 0, done.err
+    assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
+
+
+def test_an_update_that_cannot_be_shared_is_refused(folder: Path) -> None:
+    done = ended(together("train", "recipe.toml", "--out", "odd", folder=folder))
+    assert done.code != 0
+    assert "every process must have as many batches of an update as the others" in done.err
+    assert "accumulate = 1" in done.err
