@@ -7,6 +7,7 @@ text processing", 2018.
 from __future__ import annotations
 
 import io
+import random
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import sentencepiece
 
 from isthmus.core.errors import ConfigError, DataError, InputError
 from isthmus.core.files import write_bytes, write_json
+from isthmus.text.segmentation import MergeSegmenter, Segmenter, UnigramSegmenter
 from isthmus.text.sentencepiece_model import arranged, piece_names
 from isthmus.text.tokenizer import UNKNOWN, SentencePieceConfig, Tokenizer, check_text, written
 from isthmus.text.vocabulary import (
@@ -36,9 +38,6 @@ _NOT_LEARNED = str.maketrans("▁▅", "  ")
 """Characters that SentencePiece uses for itself: they cannot be learned, only spelled by bytes."""
 _STAND_INS = range(0xF0000, 0x110000)
 """Characters for private use, one of which stands in for `▁`: one that neither the text nor a piece has."""
-_SEEDS = 2**32 - 1
-"""Seeds of SentencePiece's generator; 2**32 - 1 itself would mean "at random"."""
-_TRIES = 32
 
 
 @final
@@ -64,6 +63,12 @@ class SentencePieceTokenizer(Tokenizer):
                 "not a SentencePiece model", expected="the bytes of a .model file", got=str(error)
             ) from None
         self._user_ids = frozenset(map(self._vocabulary.id, config.user_pieces))
+        scores = self._scores() if config.sampling > 0 else {}
+        self._segmenter: Segmenter = UnigramSegmenter(scores, config.sampling)
+        if config.model == "bpe":
+            self._segmenter = MergeSegmenter(scores, config.sampling)
+        self._drawable = {piece: self._vocabulary.id(piece) for piece in (*scores, *config.user_pieces)}
+        self._parts = _parts(config.user_pieces)
         self._private = frozenset(char for piece in self._vocabulary.pieces for char in piece if ord(char) >= 0xF0000)
 
     @classmethod
@@ -147,25 +152,40 @@ class SentencePieceTokenizer(Tokenizer):
         return ids
 
     def _drawn(self, text: str, seed: int) -> list[int]:
-        """Seed the generator, which each thread has for itself, and draw.
+        """Cut word by word: no piece reaches over a space, so that the words are independent."""
+        if not text:
+            return []
+        chance = random.Random(seed)
+        ids: list[int] = []
+        for part in self._parts.findall(_SPACE + text.replace(" ", _SPACE)):
+            for piece in [part] if part in self._config.user_pieces else self._segmenter.draw(part, chance):
+                if piece in self._drawable:
+                    ids.append(self._drawable[piece])
+                elif self.lossless:
+                    ids += self._spelled(piece)
+                elif ids[-1:] != [UNK]:
+                    ids.append(UNK)
+        return ids
 
-        The unigram lattice may cut a user piece; then the next draw of the same stream is taken, which is drawing
-        from the segmentations that leave user pieces whole.
-        """
-        sentencepiece.set_random_generator_seed(seed % _SEEDS)
-        best = self._best(text) if self._user_ids else []
-        wanted = sum(id in self._user_ids for id in best)
-        for _ in range(_TRIES):
-            ids: list[int] = self._processor.encode(
-                text, enable_sampling=True, nbest_size=-1, alpha=self._config.sampling
-            )
-            if not self._user_ids or sum(id in self._user_ids for id in ids) == wanted:
-                return ids
-        return best
+    def _scores(self) -> dict[str, float]:
+        """The pieces that were learned, with their scores."""
+        model = self._processor
+        return {
+            model.id_to_piece(id): model.get_score(id)
+            for id in range(self._vocabulary.size)
+            if id not in self._user_ids and not (model.is_control(id) or model.is_unknown(id) or model.is_byte(id))
+        }
 
     def _spelled(self, char: str) -> list[int]:
         """The ids of the bytes of a character."""
         return [self._vocabulary.id(f"<0x{byte:02X}>") for byte in char.encode()]
+
+
+def _parts(user_pieces: Sequence[str]) -> re.Pattern[str]:
+    """Finds user pieces, the longest first, and words: each begins with its space and ends before the next space or user piece."""
+    own = [re.escape(piece) for piece in sorted(user_pieces, key=len, reverse=True)]
+    character = f"(?!{'|'.join(own)})[^{_SPACE}]" if own else f"[^{_SPACE}]"
+    return re.compile("|".join([*own, f"{_SPACE}(?:{character})*", f"(?:{character})+"]), re.DOTALL)
 
 
 def _exchanged(ids: Sequence[int], old: Sequence[int], new: Sequence[int]) -> list[int]:
