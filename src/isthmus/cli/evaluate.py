@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli import models, options
+from isthmus.cli import generation, models, options
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
@@ -28,14 +28,31 @@ def evaluate(
         Path | None, typer.Option(metavar="HYPOTHESES", help="Write the outputs to a file, one a different source.")
     ] = None,
     as_json: options.Json = False,
-    beam: options.Beam = None,
-    max_length: options.MaxLength = None,
-    batch: options.Batch = None,
-    sample: options.Sample = False,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
+    num_beams: generation.NumBeams = None,
+    do_sample: generation.DoSample = None,
+    max_length: generation.MaxLength = None,
+    max_length_ratio: generation.MaxLengthRatio = None,
+    min_length: generation.MinLength = None,
+    min_length_ratio: generation.MinLengthRatio = None,
+    length_penalty: generation.LengthPenalty = None,
+    early_stopping: generation.EarlyStopping = None,
+    batch: generation.Batch = None,
+    temperature: generation.Temperature = None,
+    top_k: generation.TopK = None,
+    top_p: generation.TopP = None,
+    min_p: generation.MinP = None,
+    typical_p: generation.TypicalP = None,
+    epsilon_cutoff: generation.EpsilonCutoff = None,
+    eta_cutoff: generation.EtaCutoff = None,
+    seed: generation.Seed = None,
+    repetition_penalty: generation.RepetitionPenalty = None,
+    no_repeat_ngram_size: generation.NoRepeatNgramSize = None,
+    encoder_no_repeat_ngram_size: generation.EncoderNoRepeatNgramSize = None,
+    bad_words: generation.BadWords = None,
+    suppress_tokens: generation.SuppressTokens = None,
+    begin_suppress_tokens: generation.BeginSuppressTokens = None,
+    forced_bos_token_id: generation.ForcedBosTokenId = None,
+    forced_eos_token_id: generation.ForcedEosTokenId = None,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -47,6 +64,7 @@ def evaluate(
 
       isthmus evaluate en-fr --source test.en --target test.fr --metrics bleu,chrf,ter
     """
+    given = generation.given(locals())
     pairs = options.needed(options.one_corpus(source, target, data))
     names = options.metric_names(metrics)
     from isthmus.core.files import write_text
@@ -56,10 +74,9 @@ def evaluate(
 
     asked = questions(read(pairs))
     opened = models.opened(model, device, precision, threads)
-    given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
-    chosen = options.resolved(opened.machine, given)
+    chosen = generation.resolved(opened.machine, given)
     origin = provenance(chosen, opened.weights, pairs)
-    with options.as_spelled():
+    with generation.as_spelled():
         scored, outputs = report(opened.machine, asked, names, origin, chosen)
     if output is not None:
         write_text(output, "".join(f"{options.one_line(text)}\n" for text in outputs))

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli import options, reading
+from isthmus.cli import generation, options, reading
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.generate.answer import Answer
     from isthmus.generate.options import GenerationOptions
     from isthmus.generate.translator import Translator
+
+WRITING = "Reading and writing"
 
 commands = typer.Typer()
 
@@ -35,27 +37,46 @@ def generate(
         Path | None,
         typer.Option(metavar="FILE", help="Write to a file, whole or not at all (default: standard output)."),
     ] = None,
+    num_beams: generation.NumBeams = None,
+    do_sample: generation.DoSample = None,
+    max_length: generation.MaxLength = None,
+    num_return_sequences: generation.NBest = None,
     document: Annotated[
         bool,
-        typer.Option("--document", help="The whole input is one running text: sentences are split, line breaks kept."),
-    ] = False,
-    n_best: Annotated[
-        int | None,
         typer.Option(
-            metavar="N", min=1, help="N outputs of each input, as lines of: input's number, tab, score, tab, text."
+            "--document",
+            help="The whole input is one running text: sentences are split, line breaks kept.",
+            rich_help_panel=WRITING,
         ),
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON Lines: one object an input, written as soon as it is there.")
     ] = False,
-    beam: options.Beam = None,
-    max_length: options.MaxLength = None,
-    batch: options.Batch = None,
-    sample: options.Sample = False,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = None,
-    top_p: options.TopP = None,
-    seed: options.Seed = None,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="JSON Lines: one object an input, written as soon as it is there.", rich_help_panel=WRITING
+        ),
+    ] = False,
+    max_length_ratio: generation.MaxLengthRatio = None,
+    min_length: generation.MinLength = None,
+    min_length_ratio: generation.MinLengthRatio = None,
+    length_penalty: generation.LengthPenalty = None,
+    early_stopping: generation.EarlyStopping = None,
+    batch: generation.Batch = None,
+    temperature: generation.Temperature = None,
+    top_k: generation.TopK = None,
+    top_p: generation.TopP = None,
+    min_p: generation.MinP = None,
+    typical_p: generation.TypicalP = None,
+    epsilon_cutoff: generation.EpsilonCutoff = None,
+    eta_cutoff: generation.EtaCutoff = None,
+    seed: generation.Seed = None,
+    repetition_penalty: generation.RepetitionPenalty = None,
+    no_repeat_ngram_size: generation.NoRepeatNgramSize = None,
+    encoder_no_repeat_ngram_size: generation.EncoderNoRepeatNgramSize = None,
+    bad_words: generation.BadWords = None,
+    suppress_tokens: generation.SuppressTokens = None,
+    begin_suppress_tokens: generation.BeginSuppressTokens = None,
+    forced_bos_token_id: generation.ForcedBosTokenId = None,
+    forced_eos_token_id: generation.ForcedEosTokenId = None,
     ensemble: options.Ensemble = None,
     weights: options.Weights = None,
     amateur: options.Amateur = None,
@@ -74,6 +95,7 @@ def generate(
 
     isthmus generate en-fr --input input.txt --n-best 5 --json
     """
+    given = generation.given(locals())
     inputs: Iterable[str] = reading.whole(text or (), source) if document else reading.texts(text or (), source)
     if output is not None and output.is_dir():
         raise InputError(
@@ -89,11 +111,10 @@ def generate(
         precision=precision,
         threads=threads,
     )
-    given = options.given(beam, sample, temperature, top_k, top_p, max_length, seed, batch)
-    given |= {} if n_best is None else {"num_return_sequences": n_best}
     given |= {"split_sentences": True} if document else {}
-    chosen = options.resolved(machine, given)
-    shape = _as_json if as_json else _as_list if n_best is not None else _as_document if document else _as_line
+    chosen = generation.resolved(machine, given)
+    listed = num_return_sequences is not None
+    shape = _as_json if as_json else _as_list if listed else _as_document if document else _as_line
     typed = not text and source is None and not document and sys.stdin.isatty()
     answers = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
     _write(_written(answers, shape), output)
@@ -102,14 +123,14 @@ def generate(
 def _of_all(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
     """Each input with its answer; many are searched together."""
     asked, kept = tee(inputs)
-    with options.as_spelled():
+    with generation.as_spelled():
         yield from zip(kept, machine.each(asked, chosen), strict=False)
 
 
 def _of_typed(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
     """Each line with its answer, as it is typed."""
     typer.echo("reading from the keyboard: a line an input; Ctrl-D ends", err=True)
-    with options.as_spelled():
+    with generation.as_spelled():
         for one in inputs:
             yield one, machine.answers([one], chosen)[0]
 

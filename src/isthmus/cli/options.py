@@ -1,14 +1,12 @@
-"""Options that several commands share, and what becomes of them."""
+"""Options that several commands share, but those of a generation, and what becomes of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,10 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from isthmus.data.pairs import Pairs
-    from isthmus.generate.options import GenerationOptions
-    from isthmus.generate.translator import Translator
 
-DATA, SEARCH, SAMPLING, MODELS, MACHINE = "Data", "Search", "Sampling", "Several models", "Machine"
+DATA, MODELS, MACHINE = "Data", "Several models", "Machine"
 
 Source = Annotated[
     Path | None, typer.Option(metavar="FILE", help="The sources, one a line (plain or .gz).", rich_help_panel=DATA)
@@ -51,53 +47,6 @@ Metrics = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON object to standard output, and nothing else.")]
-
-Beam = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Beams of the search (default: 5).", rich_help_panel=SEARCH)
-]
-MaxLength = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", min=1, help="The most pieces of an output (default: 2 x source + 10).", rich_help_panel=SEARCH
-    ),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=1, help="Sentences to search at a time (default: 64).", rich_help_panel=SEARCH),
-]
-Sample = Annotated[
-    bool,
-    typer.Option(
-        "--sample", help="Draw from the model's probabilities instead of searching.", rich_help_panel=SAMPLING
-    ),
-]
-Temperature = Annotated[
-    float | None,
-    typer.Option(
-        metavar="T", help="Under 1 more cautious, above 1 more surprising (default: 1).", rich_help_panel=SAMPLING
-    ),
-]
-TopK = Annotated[
-    int | None,
-    typer.Option(
-        metavar="K", help="Among the K most probable pieces; 0 is all (default: 50).", rich_help_panel=SAMPLING
-    ),
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(
-        metavar="P", help="Among the pieces that make up this probability (default: 1).", rich_help_panel=SAMPLING
-    ),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N",
-        min=0,
-        help="The same seed gives the same output (default: another each time).",
-        rich_help_panel=SAMPLING,
-    ),
-]
 
 Ensemble = Annotated[
     list[Path] | None,
@@ -133,21 +82,6 @@ Threads = Annotated[
     int | None,
     typer.Option(metavar="N", min=1, help="Processor threads (default: all cores).", rich_help_panel=MACHINE),
 ]
-
-_SPELLED: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "num_return_sequences": "--n-best",
-        "num_beams": "--beam",
-        "do_sample": "--sample",
-        "temperature": "--temperature",
-        "top_k": "--top-k",
-        "top_p": "--top-p",
-        "max_length": "--max-length",
-        "seed": "--seed",
-        "batch": "--batch",
-    }
-)
-
 
 def messages() -> Console:
     """Where everything but results is shown: standard error."""
@@ -273,59 +207,3 @@ def metric_names(text: str) -> tuple[str, ...]:
     from isthmus.evaluate.report import named
 
     return tuple(metric.name for metric in named([name.strip() for name in text.split(",") if name.strip()]))
-
-
-def given(
-    beam: int | None,
-    sample: bool,
-    temperature: float | None,
-    top_k: int | None,
-    top_p: float | None,
-    max_length: int | None,
-    seed: int | None,
-    batch: int | None,
-) -> dict[str, Any]:
-    """Those options of a generation that were given, by the names that `GenerationOptions` has for them."""
-    values = {
-        "num_beams": beam,
-        "do_sample": sample or None,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "max_length": max_length,
-        "seed": seed,
-        "batch": batch,
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def resolved(machine: Translator, values: Mapping[str, Any]) -> GenerationOptions:
-    """The options of a model with those of the command line on top.
-
-    Raises:
-        InputError: an option has a bad value or contradicts another, in the words of the command line.
-    """
-    with as_spelled():
-        return machine.options.updated(values, "the command line")
-
-
-@contextmanager
-def as_spelled() -> Iterator[None]:
-    """Say errors about options of a generation in the words of the command line."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(
-            _spelled(error.rule),
-            expected=_spelled(error.expected),
-            got=_spelled(error.got),
-            where="the command line" if error.where in ("generation options", "max_length") else error.where,
-            fix=_spelled(error.fix),
-        ) from None
-
-
-def _spelled(text: str) -> str:
-    """Names of options as the command line spells them, where they stand alone in backquotes or before `=`."""
-    text = text.replace("set `do_sample` to true", "give --sample").replace("do_sample=False", "no --sample")
-    names = "|".join(_SPELLED)
-    return re.sub(rf"`({names})`|\b({names})(?==)", lambda found: _SPELLED[found[1] or found[2]], text)

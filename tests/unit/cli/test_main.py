@@ -24,7 +24,9 @@ def test_every_command_explains_itself_in_lines_that_fit(command: str, monkeypat
 
 def test_help_shows_the_main_options_of_generate_first(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = called(monkeypatch, "generate", "--help").out
-    places = [shown.index(word) for word in ("─ Options", "─ Search", "─ Sampling", "─ Machine")]
+    places = [
+        shown.index(word) for word in ("─ Options", "─ Length", "─ Search", "─ Sampling", "─ Wording", "─ Machine")
+    ]
     assert places == sorted(places)
 
 

@@ -1,0 +1,102 @@
+"""Options of a generation on the command line."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.cli import generation
+from isthmus.cli.evaluate import evaluate
+from isthmus.cli.generate import generate
+from isthmus.generate.options import GenerationOptions
+from tests.unit.cli.calling import called
+from tests.unit.generate.tiny_bundle import tiny_bundle
+
+LINES = ["ab cd", "efg ab", "bad"]
+
+WITHOUT_FLAG = {"max_new_tokens", "min_new_tokens", "bad_words_ids", "attention", "split_sentences"}
+"""Second names, rows of ids, what no output shows, and what --document says."""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("generation") / "model"
+    tiny_bundle().save(place)
+    return place
+
+
+def test_a_newcomer_sees_six_options_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = called(monkeypatch, "generate", "--help").out
+    first = shown[shown.index("─ Options") :].split("╰")[0]
+    assert [name for name in re.findall(r"(?m)^│ (--[\w-]+)", first) if name != "--help"] == [
+        "--input",
+        "--output",
+        "--beam",
+        "--sample",
+        "--max-length",
+        "--n-best",
+    ]
+
+
+def test_an_expert_finds_every_option() -> None:
+    options = set(GenerationOptions.model_fields) - WITHOUT_FLAG
+    assert options <= set(inspect.signature(generate).parameters)
+    assert options - {"num_return_sequences", "guards"} <= set(inspect.signature(evaluate).parameters)
+
+
+def test_only_what_was_given_counts() -> None:
+    parameters = {"num_beams": 3, "do_sample": None, "bad_words": [], "top_k": 0, "model": "x", "early_stopping": None}
+    assert generation.given(parameters) == {"num_beams": 3, "top_k": 0}
+    spelled = [generation.given({"early_stopping": word}) for word in ("true", "false", "never")]
+    assert spelled == [{"early_stopping": True}, {"early_stopping": False}, {"early_stopping": "never"}]
+
+
+@pytest.mark.parametrize(
+    ("flags", "values"),
+    [
+        (("--min-length", "4", "--max-length-ratio", "3"), {"min_length": 4, "max_length_ratio": 3.0}),
+        (("--beam", "3", "--length-penalty", "0", "--early-stopping", "true"), {"num_beams": 3, "length_penalty": 0.0}),
+        (("--no-repeat-ngram", "1", "--no-source-ngram", "2"), {"no_repeat_ngram_size": 1}),
+        (("--bad-word", "a", "--bad-word", "b"), {"bad_words": ["a", "b"]}),
+        (("--suppress-token", "148", "--begin-suppress-token", "149"), {"suppress_tokens": [148]}),
+        (("--repetition-penalty", "1.5", "--beam", "1"), {"repetition_penalty": 1.5, "num_beams": 1}),
+        (("--sample", "--typical-p", "0.7", "--seed", "3"), {"do_sample": True, "typical_p": 0.7, "seed": 3}),
+        (("--sample", "--epsilon-cutoff", "0.1", "--eta-cutoff", "0.2", "--seed", "3"), {"do_sample": True, "seed": 3}),
+    ],
+)
+def test_flags_are_the_keywords(
+    model: Path, flags: tuple[str, ...], values: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, object] = {
+        "--early-stopping": {"early_stopping": True},
+        "--no-source-ngram": {"encoder_no_repeat_ngram_size": 2},
+        "--begin-suppress-token": {"begin_suppress_tokens": [149]},
+        "--eta-cutoff": {"epsilon_cutoff": 0.1, "eta_cutoff": 0.2},
+    }
+    for name, extra in more.items():
+        if name in flags:
+            assert isinstance(extra, dict)
+            values = {**values, **extra}
+    machine = isthmus.load(model)
+    expected = [answer.text for answer in machine.answers(LINES, GenerationOptions.of(values))]
+    assert called(monkeypatch, "generate", model, *LINES, *flags).out.splitlines() == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--typical-p", "0.9"), "--typical-p and --sample contradict"),
+        (("--min-length", "9", "--max-length", "3"), "--min-length and --max-length contradict"),
+        (("--suppress-token", "9999"), "correct --suppress-token"),
+        (("--forced-eos-token-id", "5"), "set --forced-eos-token-id to 3"),
+        (("--bad-word", ""), "correct --bad-word"),
+    ],
+)
+def test_errors_speak_of_flags(model: Path, flags: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = called(monkeypatch, "generate", model, "ab", *flags)
+    assert (done.code, done.out) == (2, "")
+    assert says in done.err
