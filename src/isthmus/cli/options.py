@@ -83,6 +83,7 @@ Threads = Annotated[
     typer.Option(metavar="N", min=1, help="Processor threads (default: all cores).", rich_help_panel=MACHINE),
 ]
 
+
 def messages() -> Console:
     """Where everything but results is shown: standard error."""
     from rich.console import Console
