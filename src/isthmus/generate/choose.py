@@ -126,8 +126,13 @@ def repetition_penalty(logits: Tensor, so_far: Tensor, penalty: float) -> Tensor
     A negative logit is multiplied by the penalty and a positive one divided by it, so that here, unlike elsewhere,
     logits and log-probabilities differ. Keskar et al. 2019, CTRL, section 4.1.
     """
-    penalised = torch.where(logits < 0, logits * penalty, logits / penalty)
-    return torch.where(_among(so_far, logits.shape[-1]), penalised, logits)
+    if so_far.shape[-1] == 0:
+        return logits
+    so_far = so_far.where(so_far >= 0, so_far[..., -1:])  # once more the last, if there is one, where there is none
+    ids = so_far.clamp(min=0)
+    old = logits.gather(-1, ids)
+    penalised = torch.where(old < 0, old * penalty, old / penalty)
+    return logits.scatter(-1, ids, penalised.where(so_far >= 0, old))
 
 
 def no_repeat_ngram(logits: Tensor, so_far: Tensor, size: int) -> Tensor:
@@ -165,7 +170,8 @@ def no_phrase(logits: Tensor, so_far: Tensor, phrases: Tensor) -> Tensor:
         return logits
     latest = so_far[..., so_far.shape[-1] - begun :].unsqueeze(-2)
     completing = phrases[..., -1].where((phrases[..., :-1] == latest).all(dim=-1), -1)
-    return logits.masked_fill(_among(completing, logits.shape[-1]), NEVER)
+    least = torch.where(completing >= 0, NEVER, -NEVER).to(logits)
+    return logits.scatter_reduce(-1, completing.clamp(min=0), least, "amin")
 
 
 def _entropy(logits: Tensor) -> Tensor:
@@ -178,9 +184,3 @@ def _not_under(logits: Tensor, least: Tensor) -> Tensor:
     """Keep what has at least the probability `least` [..., 1], and the best."""
     improbable = (logits.softmax(dim=-1) < least) & (logits < logits.amax(dim=-1, keepdim=True))
     return logits.masked_fill(improbable, NEVER)
-
-
-def _among(ids: Tensor, size: int) -> Tensor:
-    """Which pieces of a vocabulary of that size stand in a row of ids; bool [..., V]."""
-    found = torch.zeros((*ids.shape[:-1], size + 1), dtype=torch.bool, device=ids.device)
-    return found.scatter_(-1, ids.where(ids >= 0, size), torch.ones_like(ids, dtype=torch.bool))[..., :size]

@@ -141,7 +141,7 @@ def _long_enough(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
 def _ended_in_time(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
     """The end at the maximum length."""
     full_N = state.length_N >= state.requests.max_length_N
-    return choose.force(scores_NKV, torch.full_like(state.length_N, end).where(full_N, -1).unsqueeze(1))
+    return _forced(scores_NKV, torch.full_like(state.length_N, end).where(full_N, -1).unsqueeze(1))
 
 
 def _begun(scores_NKV: Tensor, state: SearchState) -> Tensor:
@@ -151,4 +151,9 @@ def _begun(scores_NKV: Tensor, state: SearchState) -> Tensor:
         return scores_NKV
     place_N1 = state.length_N.unsqueeze(1)
     ids_N1 = prefix_NP.gather(1, place_N1.clamp(max=prefix_NP.shape[1] - 1))
-    return choose.force(scores_NKV, ids_N1.where(place_N1 < prefix_NP.shape[1], -1))
+    return _forced(scores_NKV, ids_N1.where(place_N1 < prefix_NP.shape[1], -1))
+
+
+def _forced(scores_NKV: Tensor, ids_N1: Tensor) -> Tensor:
+    """One piece only where one is named; most often none is, and nothing is done."""
+    return choose.force(scores_NKV, ids_N1) if bool((ids_N1 >= 0).any()) else scores_NKV
