@@ -27,6 +27,15 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(metavar="HYPOTHESES", help="Write the outputs to a file, one a different source.")
     ] = None,
+    num_return_sequences: Annotated[
+        int | None,
+        typer.Option(
+            generation.flag("num_return_sequences"),
+            metavar="N",
+            min=1,
+            help="Outputs of each input, for --metrics distinct-1 to distinct-3, self-bleu, entropy-1 to entropy-4.",
+        ),
+    ] = None,
     as_json: options.Json = False,
     num_beams: generation.NumBeams = None,
     do_sample: generation.DoSample = None,
@@ -66,7 +75,7 @@ def evaluate(
     """
     given = generation.given(locals())
     pairs = options.needed(options.one_corpus(source, target, data))
-    names = options.metric_names(metrics)
+    names = options.metric_names(metrics, diversity=True)
     from isthmus.core.files import write_text
     from isthmus.data.pairs import read
     from isthmus.workflows.judge import provenance, report

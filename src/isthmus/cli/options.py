@@ -199,12 +199,17 @@ def numbers(text: str | None, where: str) -> list[float] | None:
         ) from None
 
 
-def metric_names(text: str) -> tuple[str, ...]:
+def metric_names(text: str, diversity: bool = False) -> tuple[str, ...]:
     """The names between the commas.
+
+    Args:
+        text: what was typed.
+        diversity: whether metrics of diversity are welcome.
 
     Raises:
         InputError: there is none, or an unknown one.
     """
-    from isthmus.evaluate.report import named
+    from isthmus.evaluate.report import measured, named
 
-    return tuple(metric.name for metric in named([name.strip() for name in text.split(",") if name.strip()]))
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return tuple(metric.name for metric in (measured(names) if diversity else named(names)))

@@ -11,7 +11,7 @@ from isthmus.core.errors import InputError
 from isthmus.core.files import write_json
 from isthmus.evaluate.layout import aligned
 from isthmus.evaluate.resample import SAMPLES, SEED, interval_of, resampled_sums, scores_of
-from isthmus.text.metrics import Metric, metric
+from isthmus.text.metrics import DIVERSITY, Diversity, Metric, Table, diversity, metric
 
 FORMAT = 1
 
@@ -106,23 +106,31 @@ def evaluate(
     provenance: Provenance | None = None,
     samples: int = SAMPLES,
     seed: int = SEED,
+    outputs: Sequence[Sequence[str]] | None = None,
 ) -> Report:
     """Score hypotheses against their references.
 
     Args:
         hypotheses: one string a source.
         references: for each hypothesis its references (`isthmus.text.metrics.group` collects them).
-        metrics: names, as in `isthmus.text.metrics.NAMES`.
+        metrics: names, as in `isthmus.text.metrics.NAMES` and `isthmus.text.metrics.DIVERSITY`.
         provenance: where the hypotheses came from.
         samples: resamples for the intervals.
         seed: of the resampling.
+        outputs: all outputs for each source, for the metrics of diversity; by default the hypotheses alone.
 
     Raises:
         InputError: an empty corpus, counts that differ, a sentence without a reference, no metric or an unknown one.
     """
-    measures = named(metrics)
-    scores = tuple(_score(measure, hypotheses, references, samples, seed) for measure in measures)
-    return Report(scores, provenance or Provenance(), count(hypotheses, references))
+    several = [[text] for text in hypotheses] if outputs is None else outputs
+    scores = []
+    for measure in measured(metrics):
+        if isinstance(measure, Diversity):
+            table_NK, recipe = measure.corpus(several), measure.signature(several)
+        else:
+            table_NK, recipe = measure.corpus(hypotheses, references), measure.signature(references)
+        scores.append(_score(measure, table_NK, recipe, samples, seed))
+    return Report(tuple(scores), provenance or Provenance(), count(hypotheses, references))
 
 
 def named(names: Sequence[str]) -> list[Metric]:
@@ -131,23 +139,34 @@ def named(names: Sequence[str]) -> list[Metric]:
     Raises:
         InputError: there is no name, or an unknown one.
     """
+    return [metric(name) for name in _needed(names)]
+
+
+def measured(names: Sequence[str]) -> list[Metric | Diversity]:
+    """The metrics of these names, those of diversity among them.
+
+    Raises:
+        InputError: there is no name, or an unknown one.
+    """
+    kinds = {name.split("-")[0] for name in DIVERSITY}
+    return [diversity(name) if name.split("-")[0] in kinds else metric(name) for name in _needed(names)]
+
+
+def _needed(names: Sequence[str]) -> Sequence[str]:
     if not names:
         raise InputError("an evaluation needs a metric", expected="at least one", got="none", fix="for example chrf")
-    return [metric(name) for name in names]
+    return names
 
 
-def _score(
-    measure: Metric, hypotheses: Sequence[str], references: Sequence[Sequence[str]], samples: int, seed: int
-) -> Score:
-    table_NK = measure.corpus(hypotheses, references)
+def _score(measure: Metric | Diversity, table_NK: Table, recipe: str, samples: int, seed: int) -> Score:
     low, high = interval_of(scores_of(measure, resampled_sums(table_NK, samples, seed)))
     return Score(
         measure.name,
         measure.score(table_NK.sum(axis=0)),
         low,
         high,
-        f"{measure.signature(references)}|bs:{samples}|seed:{seed}",
-        len(hypotheses),
+        f"{recipe}|bs:{samples}|seed:{seed}",
+        len(table_NK),
         measure.unit,
         measure.higher_is_better,
     )

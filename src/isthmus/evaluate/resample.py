@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.core.errors import InputError
-from isthmus.text.metrics import Metric, Table
+from isthmus.text.metrics import Diversity, Metric, Table
 
 SAMPLES = 1000
 SEED = 12345
@@ -37,7 +37,7 @@ def resampled_sums(table_NK: Table, samples: int = SAMPLES, seed: int = SEED) ->
     return sums_RK
 
 
-def scores_of(metric: Metric, sums_RK: Table) -> NDArray[np.float64]:
+def scores_of(metric: Metric | Diversity, sums_RK: Table) -> NDArray[np.float64]:
     """The score of each row of sums, [R]."""
     return np.array([metric.score(sums_K) for sums_K in sums_RK], dtype=np.float64)
 

@@ -63,9 +63,14 @@ class GenerationValidator:
 
 def answers(machine: Translator, asked: Questions, options: GenerationOptions | None = None) -> list[str]:
     """The best output for each question."""
+    return [best for best, *_ in outputs(machine, asked, options)]
+
+
+def outputs(machine: Translator, asked: Questions, options: GenerationOptions | None = None) -> list[list[str]]:
+    """The outputs for each question, as many as the options ask for, the best first."""
     given = options or GenerationOptions()
     whole = given.updated({"split_sentences": False})
-    return [answer.text for answer in machine.answers(asked.examples, whole)]
+    return [[one.text for one in answer.hypotheses] for answer in machine.answers(asked.examples, whole)]
 
 
 def provenance(options: GenerationOptions, weights: str, pairs: Pairs) -> Provenance:
@@ -88,6 +93,7 @@ def report(
     provenance: Provenance,
     options: GenerationOptions | None = None,
 ) -> tuple[Report, list[str]]:
-    """Generate from every question and score; return the report and the outputs."""
-    outputs = answers(machine, asked, options)
-    return evaluate(outputs, asked.references, metrics, provenance), outputs
+    """Generate from every question and score; return the report and the best outputs."""
+    several = outputs(machine, asked, options)
+    best = [first for first, *_ in several]
+    return evaluate(best, asked.references, metrics, provenance, outputs=several), best

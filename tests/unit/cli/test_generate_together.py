@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import isthmus
 from isthmus.cli.options import one_line
 from isthmus.generate.translator import Translator
+from isthmus.text.metrics import diversity
 from tests.unit.cli.calling import called
 from tests.unit.generate.test_generate_together import other_bundle
 from tests.unit.generate.tiny_bundle import tiny_bundle
@@ -52,3 +54,21 @@ def test_wrong_weights_are_one_clear_error(
     done = called(monkeypatch, "generate", models[0], "a", "--ensemble", models[1], "--weights", weights)
     assert done.code == 2
     assert says in done.err
+
+
+def test_evaluate_measures_diversity_over_several_outputs(
+    models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "test.tsv"
+    data.write_text("ab cd\tab\nefg\tefg ab\n", encoding="utf-8")
+    command = ("evaluate", models[0], "--data", data, "--metrics", "chrf,distinct-1,self-bleu", "--json")
+    scores = json.loads(called(monkeypatch, *command, "--n-best", "4").out)["scores"]
+    assert [score["metric"] for score in scores] == ["chrf", "distinct-1", "self-bleu"]
+    assert scores[1]["signature"].startswith("outputs:4|")
+    outputs = isthmus.load(models[0]).generate(["ab cd", "efg"], num_return_sequences=4, split_sentences=False)
+    measure = diversity("distinct-1")
+    assert scores[1]["value"] == measure.score(measure.corpus([outputs[:4], outputs[4:]]).sum(axis=0))
+    alone = called(monkeypatch, *command)
+    assert (alone.code, alone.out) == (2, "")
+    assert "--n-best" in alone.err
+    assert called(monkeypatch, "compare", *models, "--data", data, "--metrics", "distinct-1").code == 2

@@ -12,7 +12,7 @@ from isthmus.core.errors import InputError
 from isthmus.evaluate import Provenance, evaluate
 from isthmus.evaluate.layout import aligned
 from isthmus.evaluate.resample import interval_of, resampled_sums
-from isthmus.text.metrics import metric
+from isthmus.text.metrics import diversity, metric
 
 HYPOTHESES = ["the cat sat on the mat", "a dog", " ", "birds fly over the house", "no"]
 REFERENCES = [["the cat sat on a mat"], ["the dog", "a dog"], ["nothing"], ["birds fly over the big house"], ["no"]]
@@ -108,3 +108,20 @@ def test_bad_input_is_one_clear_error(
 ) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(hypotheses, references, metrics)
+
+
+def test_diversity_is_scored_over_all_outputs_of_each_source() -> None:
+    outputs = [[text, "the mat", f"{text} again"] for text in HYPOTHESES]
+    report = evaluate(HYPOTHESES, REFERENCES, ["chrf", "distinct-2", "self-bleu"], samples=100, outputs=outputs)
+    plain, distinct, alike = report.scores
+    assert plain.value == metric("chrf").corpus_score(HYPOTHESES, REFERENCES)
+    for score in (distinct, alike):
+        measure = diversity(score.metric)
+        assert score.value == measure.score(measure.corpus(outputs).sum(axis=0))
+        assert score.low < score.value < score.high
+        assert score.signature == "outputs:3|case:lc|tok:unicode-words|recipe:1|bs:100|seed:12345"
+    assert evaluate(HYPOTHESES, REFERENCES, ["distinct-1"], samples=1).scores[0].signature.startswith("outputs:1|")
+    with pytest.raises(InputError, match="with each other"):
+        evaluate(HYPOTHESES, REFERENCES, ["self-bleu"])
+    with pytest.raises(InputError, match="unknown metric of diversity"):
+        evaluate(HYPOTHESES, REFERENCES, ["distinct-9"])
