@@ -6,8 +6,9 @@ N live sentences, K live beams, V vocabulary, T pieces.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -23,15 +24,14 @@ class Allowed:
 
     Attributes:
         after: the prefix tree: for each beginning of an allowed output, the ids that may follow.
-        longest: the length of the longest output, without the end.
     """
 
     after: Mapping[tuple[int, ...], tuple[int, ...]]
-    longest: int
 
     @classmethod
-    def of(cls, outputs: Iterable[Sequence[int]], end: int) -> Allowed:
-        """The prefix tree of some outputs.
+    @lru_cache(maxsize=4)
+    def of(cls, outputs: tuple[tuple[int, ...], ...], end: int) -> Allowed:
+        """The prefix tree of some outputs; of the same ones it is made once.
 
         Args:
             outputs: their ids, without the end.
@@ -41,10 +41,8 @@ class Allowed:
             InputError: there are none.
         """
         after: dict[tuple[int, ...], set[int]] = {}
-        longest = 0
         for output in outputs:
             ids = (*output, end)
-            longest = max(longest, len(output))
             for place, id in enumerate(ids):
                 after.setdefault(ids[:place], set()).add(id)
         if not after:
@@ -55,7 +53,7 @@ class Allowed:
                 where="allowed_outputs",
                 fix="list the outputs, or leave the option out",
             )
-        return cls({beginning: tuple(sorted(ids)) for beginning, ids in after.items()}, longest)
+        return cls({beginning: tuple(sorted(ids)) for beginning, ids in after.items()})
 
     def __call__(self, scores_NKV: Tensor, state: SearchState) -> Tensor:
         """The scores of what may follow each beam, and -inf for all else."""

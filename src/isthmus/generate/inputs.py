@@ -92,9 +92,11 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
         example,
         source_language=example.source_language or task.source_language,
         target_language=example.target_language or task.target_language,
+        prefix=example.prefix or options.prefix,
     )
     wanted = task.unit == "sentence" if options.split_sentences == "auto" else options.split_sentences
-    split = wanted and len(example.sources) == 1 and not example.context and not example.prefix
+    one_output = example.prefix or options.required or options.allowed_outputs_ids
+    split = wanted and len(example.sources) == 1 and not example.context and not one_output
     text = example.source
     parts = segments.sentences(text, example.source_language) if split else segments.whole(text)
     return Input(example, split, tuple(parts))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import zip_longest
 
 import torch
 
@@ -74,9 +75,8 @@ def search_jobs(engine: Engine, jobs: Sequence[Job], target: Target, options: Ge
     """
     for job in jobs:
         length_limit(job, len(engine.start_ids), target.positions, options)
-    samples = options.num_return_sequences if options.do_sample else 1
     found: dict[int, Found] = {}
-    for places in batches([len(job.source) for job in jobs], max(1, options.batch // samples)):
+    for places in batches([len(job.source) for job in jobs], max(1, options.batch // options.rows)):
         began = time.perf_counter()
         with engine.running():
             several = _search(engine, [jobs[i] for i in places], target, options)
@@ -131,21 +131,25 @@ def prepared(
         InputError: the maximum length is more than the model can produce.
     """
     limits = [length_limit(job, len(engine.start_ids), target.positions, options) for job in jobs]
-    samples = options.num_return_sequences if options.do_sample else 1
     seed = 0 if options.seed is None else options.seed
     requests = Requests.of(
         limits,
         min_length=[min(options.shortest(_pieces(job)), limit) for job, limit in zip(jobs, limits, strict=True)],
         seeds=[request_seed(seed, job.source) for job in jobs],
-        samples=samples,
+        samples=options.rows,
         prefixes=[job.prefix or options.beginning for job in jobs],
         sources=[job.source for job in jobs],
+        constraints=[options.required] * len(jobs),
     ).to(engine.device)
     cache = engine.start(Padded.of([job.source for job in jobs]))
-    if samples > 1:
-        cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(samples))
+    if options.rows > 1:
+        cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(options.rows))
     rules = rules_of(options, target.end, target.never, engine.device)
-    return partial(engine.step, weights=options.attention), SearchState.begin(cache, engine.start_ids, requests), rules
+    return (
+        partial(engine.step, weights=options.attention or options.coverage_penalty > 0),
+        SearchState.begin(cache, engine.start_ids, requests),
+        rules,
+    )
 
 
 @torch.inference_mode()
@@ -153,13 +157,25 @@ def _search(
     engine: Engine, jobs: Sequence[Job], target: Target, options: GenerationOptions
 ) -> list[tuple[Hypothesis, ...]]:
     """Search one batch."""
-    samples = options.num_return_sequences if options.do_sample else 1
     finished = run(*prepared(engine, jobs, target, options))
-    of_job = [finished[first : first + samples] for first in range(0, len(finished), samples)]
+    of_job = [finished[first : first + options.rows] for first in range(0, len(finished), options.rows)]
     return [
-        tuple(_trimmed(one, len(job.source)) for several in group for one in several)[: options.num_return_sequences]
+        tuple(_trimmed(one, len(job.source)) for one in _chosen(group, options))
         for job, group in zip(jobs, of_job, strict=True)
     ]
+
+
+def _chosen(several: Sequence[Sequence[Hypothesis]], options: GenerationOptions) -> list[Hypothesis]:
+    """The outputs to give: of samples all; of groups of beams the best of each, then the second of each, ...
+
+    What two groups found alike is given once. Those of groups then stand best first.
+    """
+    if options.do_sample or len(several) == 1:
+        return [one for group in several for one in group][: options.num_return_sequences]
+    in_turn = [one for turn in zip_longest(*several) for one in turn if one is not None]
+    different = {(one.ids, one.stop): one for one in reversed(in_turn)}
+    chosen = [one for one in in_turn if different[one.ids, one.stop] is one][: options.num_return_sequences]
+    return sorted(chosen, key=lambda one: (one.stop != "end", -one.normalised))
 
 
 def _trimmed(hypothesis: Hypothesis, length: int) -> Hypothesis:

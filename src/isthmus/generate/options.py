@@ -14,10 +14,27 @@ from pydantic import Field, model_validator
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import InputError
 
-SAMPLING = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
+SAMPLING = (
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "without_replacement",
+)
 """What means something only where pieces are drawn."""
 
-SEARCHING = ("num_beams", "early_stopping")
+SEARCHING = (
+    "num_beams",
+    "num_beam_groups",
+    "diversity_penalty",
+    "early_stopping",
+    "coverage_penalty",
+    "force_words",
+    "force_words_ids",
+)
 """What means something only where they are not."""
 
 TWINS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
@@ -25,6 +42,8 @@ TWINS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 
 Id = Annotated[int, Field(ge=0)]
 Ids = tuple[Id, ...]
+Phrase = Annotated[Ids, Field(min_length=1)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class LengthOptions(Config):
@@ -88,12 +107,29 @@ class SearchOptions(Config):
         length_penalty: outputs are compared by score / length ** length_penalty; above 0 favours long ones.
         early_stopping: when a sentence is done: True as soon as `num_beams` outputs ended, False when no live beam looks
             better, "never" when none can become better up to the maximum length.
+        num_beam_groups: diverse beam search: so many groups of beams, each of which keeps away from what those before it
+            choose. Of several outputs, each group gives its best before one gives its second.
+        diversity_penalty: what a piece costs for each beam of an earlier group that chooses it at the same place.
+        coverage_penalty: outputs that have not read all of the source lose so many times the logarithm of what they have
+            read of each piece (0.2 is usual); 0 is off.
     """
 
     num_beams: int = Field(default=5, ge=1)
     num_return_sequences: int = Field(default=1, ge=1)
     length_penalty: float = 1.0
     early_stopping: bool | Literal["never"] = False
+    num_beam_groups: int = Field(default=1, ge=1)
+    diversity_penalty: float = Field(default=0.0, ge=0)
+    coverage_penalty: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _groups_hold_together(self) -> Self:
+        if self.num_beams % self.num_beam_groups > 0:
+            fix = f"set `num_beams` to a multiple of {self.num_beam_groups}"
+            raise _contradiction(self, "num_beam_groups", "num_beams", fix)
+        if (self.num_beam_groups > 1) != (self.diversity_penalty > 0):
+            raise _contradiction(self, "num_beam_groups", "diversity_penalty", "give both, or neither")
+        return self
 
 
 class SamplingOptions(Config):
@@ -108,6 +144,7 @@ class SamplingOptions(Config):
         typical_p: sample among the pieces about as surprising as is to be expected that make up this probability.
         epsilon_cutoff: sample among pieces of at least this probability; 0 is all. (3e-4 to 9e-4 are usual.)
         eta_cutoff: likewise, with less asked where many pieces are probable; 0 is all. (3e-4 to 4e-3 are usual.)
+        without_replacement: draw `num_return_sequences` outputs at once, no two of them the same.
         seed: the same request with the same seed gives the same output, alone or in any batch. By default another one
             each time; the answer says which.
     """
@@ -120,6 +157,7 @@ class SamplingOptions(Config):
     typical_p: float = Field(default=1.0, gt=0, le=1)
     epsilon_cutoff: float = Field(default=0.0, ge=0, lt=1)
     eta_cutoff: float = Field(default=0.0, ge=0, lt=1)
+    without_replacement: bool = False
     seed: int | None = Field(default=None, ge=0)
 
 
@@ -131,6 +169,11 @@ class WordingOptions(Config):
         no_repeat_ngram_size: no n-gram of so many pieces comes twice in an output; 0 is off.
         encoder_no_repeat_ngram_size: no n-gram of so many pieces of the source (its end is one) comes in the output; 0 is
             off. Source and target must share their vocabulary.
+        force_words: texts that must come, wherever they fit; in place of one, several of which one must. It takes beams.
+        force_words_ids: the same in ids: rows of ids, or in place of one, several of which one must come.
+        allowed_outputs: the only outputs that there may be; the longest of them may be as long as it is.
+        allowed_outputs_ids: the same in ids, without the end.
+        prefix: how each output begins, unless its input gives a beginning.
         bad_words: texts that the tokenizer's own pieces for them are not to spell.
         bad_words_ids: rows of ids that are not to come.
         suppress_tokens: ids that are not to come.
@@ -142,12 +185,26 @@ class WordingOptions(Config):
     repetition_penalty: float = Field(default=1.0, gt=0)
     no_repeat_ngram_size: int = Field(default=0, ge=0)
     encoder_no_repeat_ngram_size: int = Field(default=0, ge=0)
+    force_words: tuple[Text | Annotated[tuple[Text, ...], Field(min_length=1)], ...] = ()
+    force_words_ids: tuple[Phrase | Annotated[tuple[Phrase, ...], Field(min_length=1)], ...] = ()
+    allowed_outputs: tuple[str, ...] = ()
+    allowed_outputs_ids: tuple[Ids, ...] = ()
+    prefix: str = ""
     bad_words: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     bad_words_ids: tuple[Annotated[Ids, Field(min_length=1)], ...] = ()
     suppress_tokens: Ids = ()
     begin_suppress_tokens: Ids = ()
     forced_bos_token_id: Id | None = None
     forced_eos_token_id: Id | None = None
+
+    @property
+    def required(self) -> tuple[tuple[Ids, ...], ...]:
+        """The constraints of `force_words_ids`, each as several rows of ids of which one must come."""
+        return tuple(
+            tuple(one for one in several if isinstance(one, tuple))
+            or (tuple(id for id in several if isinstance(id, int)),)
+            for several in self.force_words_ids
+        )
 
     @property
     def beginning(self) -> Ids:
@@ -196,6 +253,13 @@ class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOp
         return self.of({name: value for name, value in values.items() if name not in dropped} | dict(given), where)
 
     @property
+    def rows(self) -> int:
+        """How many sentences of the search one input becomes: one a sample, or one a group of beams."""
+        if self.do_sample:
+            return 1 if self.without_replacement else self.num_return_sequences
+        return self.num_beam_groups
+
+    @property
     def beams(self) -> int:
         """How many beams the search has: one when sampling."""
         return 1 if self.do_sample else self.num_beams
@@ -209,6 +273,9 @@ class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOp
             if name in self.model_fields_set and values[name] != default:
                 fix = f"leave out `{name}`" + ("" if self.do_sample else ", or set `do_sample` to true")
                 raise _contradiction(self, name, "do_sample", fix)
+        for name in ("force_words", "force_words_ids"):
+            if self.num_beam_groups > 1 and values[name]:
+                raise _contradiction(self, name, "num_beam_groups", "leave out one of them")
         if not self.do_sample and self.num_return_sequences > self.num_beams:
             fix = f"set `num_beams` to at least {self.num_return_sequences}"
             raise _contradiction(self, "num_return_sequences", "num_beams", fix)

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from isthmus.core.errors import InputError
 from isthmus.generate import choose
-from isthmus.generate.expand import Beam, Expand, Greedy, Sample
+from isthmus.generate.allowed import Allowed
+from isthmus.generate.expand import Beam, Constrained, Diverse, Expand, Greedy, Sample, Stochastic
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.search import Chooser, Rules
 from isthmus.generate.state import SearchState
@@ -33,26 +34,34 @@ def rules_of(options: GenerationOptions, end: int, never: Collection[int], devic
     """
     choosers = (
         *_about_repetition(options),
-        *_about_words(options, set(never) - {end}, device),
+        *_about_words(options, end, set(never) - {end}, device),
         *_about_length(options, end),
         _begun,
     )
-    return Rules(end, _expand(options), choosers, options.length_penalty, options.early_stopping)
+    expand = _expand(options, end)
+    if options.without_replacement:  # compared are perturbed log-probabilities as they are
+        return Rules(end, expand, choosers, length_penalty=0.0)
+    return Rules(
+        end, expand, choosers, options.length_penalty, options.early_stopping, coverage_penalty=options.coverage_penalty
+    )
 
 
-def _expand(options: GenerationOptions) -> Expand:
+def _expand(options: GenerationOptions, end: int) -> Expand:
     if options.do_sample:
-        return Sample(
-            (
-                partial(choose.temperature, value=options.temperature),
-                partial(choose.top_k, k=options.top_k),
-                partial(choose.top_p, p=options.top_p),
-                partial(choose.min_p, p=options.min_p),
-                partial(choose.typical, p=options.typical_p),
-                partial(choose.epsilon, cutoff=options.epsilon_cutoff),
-                partial(choose.eta, cutoff=options.eta_cutoff),
-            )
+        warpers = (
+            partial(choose.temperature, value=options.temperature),
+            partial(choose.top_k, k=options.top_k),
+            partial(choose.top_p, p=options.top_p),
+            partial(choose.min_p, p=options.min_p),
+            partial(choose.typical, p=options.typical_p),
+            partial(choose.epsilon, cutoff=options.epsilon_cutoff),
+            partial(choose.eta, cutoff=options.eta_cutoff),
         )
+        return Stochastic(options.num_return_sequences, warpers) if options.without_replacement else Sample(warpers)
+    if options.required:
+        return Constrained(options.num_beams, end)
+    if options.num_beam_groups > 1:
+        return Diverse(options.num_beams // options.num_beam_groups, options.diversity_penalty, end)
     return Greedy() if options.num_beams == 1 else Beam(options.num_beams)
 
 
@@ -65,7 +74,9 @@ def _about_repetition(options: GenerationOptions) -> Iterator[Chooser]:
         yield partial(_nothing_copied, options.encoder_no_repeat_ngram_size)
 
 
-def _about_words(options: GenerationOptions, never: Collection[int], device: str) -> Iterator[Chooser]:
+def _about_words(options: GenerationOptions, end: int, never: Collection[int], device: str) -> Iterator[Chooser]:
+    if options.allowed_outputs_ids:
+        yield Allowed.of(options.allowed_outputs_ids, end)
     for phrases in _by_length(options.bad_words_ids):
         yield partial(_phrases_ruled_out, torch.tensor(phrases, dtype=torch.int64, device=device))
     if forbidden := sorted({*never, *options.suppress_tokens}):

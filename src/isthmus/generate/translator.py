@@ -53,6 +53,9 @@ class Translator:
         num_return_sequences: int | None = None,
         length_penalty: float | None = None,
         early_stopping: bool | Literal["never"] | None = None,
+        num_beam_groups: int | None = None,
+        diversity_penalty: float | None = None,
+        coverage_penalty: float | None = None,
         do_sample: bool | None = None,
         temperature: float | None = None,
         top_k: int | None = None,
@@ -61,10 +64,16 @@ class Translator:
         typical_p: float | None = None,
         epsilon_cutoff: float | None = None,
         eta_cutoff: float | None = None,
+        without_replacement: bool | None = None,
         seed: int | None = None,
         repetition_penalty: float | None = None,
         no_repeat_ngram_size: int | None = None,
         encoder_no_repeat_ngram_size: int | None = None,
+        force_words: Sequence[str | Sequence[str]] | None = None,
+        force_words_ids: Sequence[Sequence[int] | Sequence[Sequence[int]]] | None = None,
+        allowed_outputs: Sequence[str] | None = None,
+        allowed_outputs_ids: Sequence[Sequence[int]] | None = None,
+        prefix: str | None = None,
         bad_words: Sequence[str] | None = None,
         bad_words_ids: Sequence[Sequence[int]] | None = None,
         suppress_tokens: Sequence[int] | None = None,
@@ -93,6 +102,9 @@ class Translator:
             num_return_sequences: outputs of each text; they stand one after the other.
             length_penalty: above 0 favours long outputs.
             early_stopping: when a beam search is done.
+            num_beam_groups: groups of beams that keep away from each other.
+            diversity_penalty: how much they do.
+            coverage_penalty: above 0 favours outputs that have read all of the source.
             do_sample: draw from the model's probabilities instead of searching.
             temperature: of sampling.
             top_k: sample among the k most probable pieces; 0 is all.
@@ -101,10 +113,16 @@ class Translator:
             typical_p: sample among the pieces about as surprising as is to be expected that make up this probability.
             epsilon_cutoff: sample among pieces of at least this probability.
             eta_cutoff: likewise, with less asked where many pieces are probable.
+            without_replacement: no two samples of a text are the same.
             seed: of sampling.
             repetition_penalty: above 1, what was produced becomes less likely.
             no_repeat_ngram_size: no n-gram of so many pieces twice.
             encoder_no_repeat_ngram_size: no n-gram of so many pieces of the source.
+            force_words: texts that must come; in place of one, several of which one must.
+            force_words_ids: the same in ids.
+            allowed_outputs: the only outputs that there may be.
+            allowed_outputs_ids: the same in ids, without the end.
+            prefix: how each output begins.
             bad_words: texts that are not to come.
             bad_words_ids: rows of ids that are not to come.
             suppress_tokens: ids that are not to come.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
@@ -39,10 +40,62 @@ def in_ids(options: GenerationOptions, codec: Codec) -> GenerationOptions:
                 where="generation options",
                 fix=f"correct `{name}`",
             )
+    changed = _ruled_out(options, codec) | _required(options, codec) | _allowed(options, codec)
+    return options.updated(changed) if changed else options
+
+
+def _ruled_out(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
+    """`bad_words` in ids."""
     if not options.bad_words:
-        return options
+        return {}
     spelled = {ids for word in options.bad_words for ids in spellings(word, codec.target)}
-    return options.updated({"bad_words": [], "bad_words_ids": sorted({*options.bad_words_ids, *spelled})})
+    return {"bad_words": [], "bad_words_ids": sorted({*options.bad_words_ids, *spelled})}
+
+
+def _required(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
+    """`force_words` in ids: of all spellings of all alternatives, one must come.
+
+    Raises:
+        InputError: there is no spelling.
+    """
+    if not options.force_words:
+        return {}
+    found = []
+    for words in options.force_words:
+        alternatives = (words,) if isinstance(words, str) else words
+        spelled = sorted({ids for word in alternatives for ids in spellings(word, codec.target)})
+        if not spelled:
+            raise InputError(
+                "what must come in the output cannot be written with the pieces of the model",
+                expected="words of characters that it knows",
+                got=", ".join(repr(word) for word in alternatives),
+                where="force_words",
+                fix="leave it out, or write it otherwise",
+            )
+        found.append(spelled)
+    return {"force_words": [], "force_words_ids": [*options.force_words_ids, *found]}
+
+
+def _allowed(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
+    """`allowed_outputs` in ids; the longest may be as long as it is.
+
+    Raises:
+        InputError: one of them cannot be written.
+    """
+    ids = {*options.allowed_outputs_ids, *(tuple(codec.target.encode(one)) for one in options.allowed_outputs)}
+    if not ids:
+        return {}
+    unwritable = next((one for one in options.allowed_outputs if UNK in codec.target.encode(one)), None)
+    if unwritable is not None:
+        raise InputError(
+            "an allowed output cannot be written with the pieces of the model",
+            expected="characters that it knows",
+            got=repr(unwritable),
+            where="allowed_outputs",
+            fix="leave it out, or write it otherwise",
+        )
+    length = {"max_length": max(1, *map(len, ids))} if options.longest(1) is None else {}
+    return {"allowed_outputs": [], "allowed_outputs_ids": sorted(ids)} | length
 
 
 def spellings(word: str, tokenizer: Tokenizer) -> set[tuple[int, ...]]:
@@ -63,6 +116,8 @@ def _named_ids(options: GenerationOptions) -> Iterator[tuple[str, int]]:
     rows = {
         "suppress_tokens": options.suppress_tokens,
         "begin_suppress_tokens": options.begin_suppress_tokens,
+        "force_words_ids": tuple(id for several in options.required for phrase in several for id in phrase),
+        "allowed_outputs_ids": tuple(id for one in options.allowed_outputs_ids for id in one),
         "bad_words_ids": tuple(id for phrase in options.bad_words_ids for id in phrase),
         "forced_bos_token_id": options.beginning,
     }
