@@ -8,7 +8,7 @@ into batches, and the batches are shuffled.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,14 +20,12 @@ from isthmus.data.batch import Batch, Index, collate
 from isthmus.data.cache import Block, Encoded
 from isthmus.data.codec import Codec
 from isthmus.data.corpora import chosen, copies
-from isthmus.data.example import Example
 from isthmus.data.hashes import mix
 from isthmus.data.ragged import Ragged
 
 __all__ = ["Batch", "BatchConfig", "Batches"]
 
 _BLOCKS_A_POOL = 256
-_PROBES = 512
 _SORTING, _SHUFFLING, _SAMPLING = 2, 3, 4
 
 
@@ -56,6 +54,7 @@ class _Pool:
         copy: which time it is shown this epoch [N].
         source: its number of source pieces [N].
         target: its number of target pieces [N].
+        sampled: the examples in a new segmentation, where they are segmented anew each epoch.
     """
 
     blocks: tuple[tuple[int, int], ...]
@@ -64,6 +63,7 @@ class _Pool:
     copy: Index
     source: Index
     target: Index
+    sampled: Block | None = None
 
 
 class Batches:
@@ -74,8 +74,8 @@ class Batches:
         codec: encodes again when sampling.
         config: how large batches are.
         seed: of the order and of the sampling.
-        sample: segment every example anew each epoch (needs the text in the cache). Batches are then planned for longer
-            segmentations than the usual ones; a segmentation that would break the budget gives way to the usual one.
+        sample: segment every example anew each epoch, a pool at a time (needs the text in the cache). A segmentation that is too
+            long gives way to the usual one.
 
     Raises:
         ConfigError: one example alone is larger than `config.tokens`.
@@ -92,15 +92,16 @@ class Batches:
                 fix="raise it, or lower max_source_length and max_target_length of the codec",
             )
         self._encoded, self._codec, self._config, self._seed, self._sample = encoded, codec, config, seed, sample
-        self._stretch = self._measure_stretch() if sample else 1.0
+        if sample and len(encoded):
+            encoded.block(0, 1, text=True)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, without the first `start` ones, which are not even read."""
+        """Yield the batches of an epoch, without the first `start` ones, which are not read (but for their lengths)."""
         before = 0
         for pool in self._pools(epoch):
             plan = self._plan(pool, epoch)
             if before + len(plan) > start:
-                yield from self._pool_batches(pool, plan[max(0, start - before) :], epoch)
+                yield from self._pool_batches(pool, plan[max(0, start - before) :])
             before += len(plan)
 
     def batches_in(self, epoch: int) -> int:
@@ -108,7 +109,7 @@ class Batches:
         return sum(len(self._plan(pool, epoch)) for pool in self._pools(epoch))
 
     def real_share(self, epoch: int) -> float:
-        """The share of the positions of an epoch, both sides together, that are not padding (before sampling)."""
+        """The share of the positions of an epoch, both sides together, that are not padding."""
         real = padded = 0
         for pool in self._pools(epoch):
             real += int(pool.source.sum() + pool.target.sum())
@@ -135,26 +136,53 @@ class Batches:
     def _pool(self, visits: list[tuple[int, int, int, float]], epoch: int) -> _Pool:
         rows, indices, times, sources, targets = [], [], [], [], []
         loaded = 0
-        for start, stop, copy, weight in visits:
-            index = np.arange(start, stop)
-            shown = chosen(index, copy, weight, self._seed, epoch)
-            source, target = self._encoded.lengths(start, stop)
-            rows.append(np.arange(loaded, loaded + len(index))[shown])
-            indices.append(index[shown])
-            times.append(np.full(int(shown.sum()), copy))
-            sources.append(source[shown])
-            targets.append(target[shown])
-            loaded += len(index)
+        for start, stop, time, weight in visits:
+            every = np.arange(start, stop)
+            shown = chosen(every, time, weight, self._seed, epoch)
+            lengths = self._encoded.lengths(start, stop)
+            rows.append(np.arange(loaded, loaded + len(every))[shown])
+            indices.append(every[shown])
+            times.append(np.full(int(shown.sum()), time))
+            sources.append(lengths[0][shown])
+            targets.append(lengths[1][shown])
+            loaded += len(every)
         blocks = tuple((start, stop) for start, stop, _, _ in visits)
-        return _Pool(blocks, *(np.concatenate(parts) for parts in (rows, indices, times, sources, targets)))
+        row, index, copy, source, target = (np.concatenate(each) for each in (rows, indices, times, sources, targets))
+        pool = _Pool(blocks, row, index, copy, source, target)
+        return self._segmented(pool, epoch) if self._sample else pool
+
+    def _segmented(self, pool: _Pool, epoch: int) -> _Pool:
+        """The pool in a new segmentation, made a block at a time."""
+        seeds = mix(pool.index, self._seed, epoch, _SAMPLING) ^ mix(pool.copy, _SAMPLING)
+        parts, loaded = [], 0
+        for start, stop in pool.blocks:
+            block = self._encoded.block(start, stop, text=True)
+            first, last = np.searchsorted(pool.row, [loaded, loaded + stop - start]).tolist()
+            rows = pool.row[first:last] - loaded
+            pairs = [
+                self._segment(block, *pair) for pair in zip(rows.tolist(), seeds[first:last].tolist(), strict=True)
+            ]
+            source, target = (_small(Ragged.of([pair[side] for pair in pairs])) for side in (0, 1))
+            parts.append(Block(source, target, block.weight[rows]))
+            loaded += stop - start
+        sampled = Block.join(parts)
+        row = np.arange(len(pool.row))
+        return replace(pool, row=row, source=sampled.source.lengths, target=sampled.target.lengths, sampled=sampled)
+
+    def _segment(self, block: Block, row: int, seed: int) -> tuple[list[int], list[int]]:
+        """An example in a random segmentation, or in the usual one if that is too long."""
+        example = block.example(row)
+        pair = self._codec.source_ids(example, seed >> 32), self._codec.target_ids(example, seed & 0xFFFFFFFF)
+        if max(map(len, pair)) <= self._config.tokens and self._codec.fits(*pair):
+            return pair
+        return block.source.row(row).tolist(), block.target.row(row).tolist()
 
     def _plan(self, pool: _Pool, epoch: int) -> list[Index]:
         """The batches of a pool: positions in it."""
         random = mix(pool.index, self._seed, epoch, _SORTING) ^ mix(pool.copy, _SORTING)
         longest = np.maximum(pool.source, pool.target)
         order = np.lexsort((random, pool.source, pool.target, longest))
-        width = np.minimum(np.ceil(longest[order] * self._stretch), self._config.tokens)
-        cuts = self._cuts(width.astype(np.int64))
+        cuts = self._cuts(longest[order])
         batches = [order[start:stop] for start, stop in pairwise(cuts)]
         shuffled = np.argsort(random[order[cuts[:-1]]], kind="stable")
         return [batches[number] for number in shuffled]
@@ -172,39 +200,13 @@ class Batches:
             cuts.append(start + int(fitting.sum()))
         return cuts
 
-    def _pool_batches(self, pool: _Pool, plan: list[Index], epoch: int) -> Iterator[Batch]:
+    def _pool_batches(self, pool: _Pool, plan: list[Index]) -> Iterator[Batch]:
         """Load a pool and yield its batches; the pool leaves memory before the next one is loaded."""
-        block = Block.join([self._encoded.block(start, stop, text=self._sample) for start, stop in pool.blocks])
+        block = pool.sampled or Block.join([self._encoded.block(start, stop) for start, stop in pool.blocks])
         for rows in plan:
-            yield self._batch(pool, block, rows, epoch)
+            yield collate(block, pool.row[rows], pool.index[rows])
 
-    def _batch(self, pool: _Pool, block: Block, rows: Index, epoch: int) -> Batch:
-        if not self._sample:
-            return collate(block, pool.row[rows], pool.index[rows])
-        sampled = self._sampled(pool, block, rows, epoch)
-        return collate(sampled, np.arange(len(rows)), pool.index[rows])
 
-    def _sampled(self, pool: _Pool, block: Block, rows: Index, epoch: int) -> Block:
-        """The rows in a new segmentation."""
-        most = self._config.tokens // len(rows)
-        seeds = mix(pool.index[rows], self._seed, epoch, _SAMPLING) ^ mix(pool.copy[rows], _SAMPLING)
-        pairs = []
-        for row, seed in zip(pool.row[rows].tolist(), seeds.tolist(), strict=True):
-            pair = self._segment(block.example(row), seed)
-            if max(map(len, pair)) > most or not self._codec.fits(*pair):
-                pair = (block.source.row(row).tolist(), block.target.row(row).tolist())
-            pairs.append(pair)
-        weight = block.weight[pool.row[rows]]
-        return Block(Ragged.of([pair[0] for pair in pairs]), Ragged.of([pair[1] for pair in pairs]), weight)
-
-    def _segment(self, example: Example, seed: int) -> tuple[list[int], list[int]]:
-        return self._codec.source_ids(example, seed >> 32), self._codec.target_ids(example, seed & 0xFFFFFFFF)
-
-    def _measure_stretch(self) -> float:
-        """How much longer sampled segmentations are than the usual ones: the third quartile of some examples."""
-        ratios = []
-        for index in np.linspace(0, len(self._encoded) - 1, min(_PROBES, len(self._encoded)), dtype=np.int64).tolist():
-            block = self._encoded.block(index, index + 1, text=True)
-            sampled = self._segment(block.example(0), int(mix(index, self._seed, _SAMPLING)))
-            ratios.append(max(map(len, sampled)) / max(len(block.source.flat), len(block.target.flat)))
-        return max(1.0, float(np.quantile(ratios, 0.75)))
+def _small(rows: Ragged) -> Ragged:
+    """The same rows in half the memory."""
+    return Ragged(rows.flat.astype(np.int32), rows.offsets)

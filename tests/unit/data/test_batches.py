@@ -177,6 +177,16 @@ def test_sampling_keeps_the_budget_and_resumes(tmp_path: Path) -> None:
     assert all(equal(one, other) for one, other in zip(batches.epoch(1, 29), every[29:], strict=True))
 
 
+def test_batches_are_as_tight_when_sampling(tmp_path: Path) -> None:
+    """They are planned for the segmentations that are shown, not for the usual ones."""
+    batches, made = sampling(tmp_path)
+    plain = Batches(batches._encoded, made, BatchConfig(tokens=97, pool=67), 7)
+    assert batches.real_share(0) > plain.real_share(0) - 0.05
+    real = sum(int(batch.source.lengths_B.sum() + batch.target.lengths_B.sum()) for batch in batches.epoch(0))
+    padded = sum(batch.source.ids_BT.numel() + batch.target.ids_BT.numel() for batch in batches.epoch(0))
+    assert batches.real_share(0) == pytest.approx(real / padded)
+
+
 def test_sampling_without_text_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="keep_text=True"):
         Batches(encoded(tmp_path, 3), codec(), BatchConfig(), 1, sample=True)
