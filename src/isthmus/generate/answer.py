@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from isthmus.data.codec import Codec
+from isthmus.generate.alignment import Looked, WordPair, aligned
+from isthmus.generate.alternatives import Runners
 from isthmus.generate.inputs import Input
-from isthmus.generate.jobs import Found
+from isthmus.generate.jobs import Found, Job
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.repair import Fault, Repair
 from isthmus.generate.segments import Segment, joined
@@ -30,6 +32,8 @@ class Generation:
             reason that is not `end`.
         parts: the hypothesis of each segment of the input (see `Answer.segments`).
         repairs: what the guards did about each part, if anything.
+        alternatives: for each part and each of its pieces (and its end), the most probable others, if asked for.
+        alignment: which word of the input each word of the output comes from, if asked for and the model has attention.
     """
 
     text: str
@@ -38,6 +42,8 @@ class Generation:
     stop: StopReason | Fault
     parts: tuple[Hypothesis, ...]
     repairs: tuple[Repair | None, ...] = ()
+    alternatives: tuple[Runners, ...] = ()
+    alignment: tuple[WordPair, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,56 +71,86 @@ class Answer:
         return self.hypotheses[0].text
 
 
-def answered(one: Input, found: Sequence[Found], codec: Codec, options: GenerationOptions) -> Answer:
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was found for one segment, of one rank."""
+
+    segment: Segment
+    source: tuple[int, ...]
+    hypothesis: Hypothesis
+    repair: Repair | None
+    runners: Runners
+
+    @classmethod
+    def of(cls, segment: Segment, job: Job, found: Found, rank: int) -> _Part:
+        """The hypothesis of a rank, or the last one."""
+        place = min(rank, len(found.hypotheses) - 1)
+        repair = found.repairs[place] if found.repairs else None
+        runners = found.alternatives[place] if found.alternatives else ()
+        return cls(segment, job.source, found.hypotheses[place], repair, runners)
+
+    @property
+    def stop(self) -> StopReason | Fault:
+        """Why it ended, or what is wrong with it."""
+        return self.repair.left[0] if self.repair and self.repair.left else self.hypothesis.stop
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the user should know of it."""
+        stop = [] if self.hypothesis.stop == "end" else [_explained(self.hypothesis.stop)]
+        said = stop if self.repair is None else [*stop, str(self.repair)]
+        return [f"{self.segment.text[:40]!r}: {one}" for one in said]
+
+
+def answered(
+    one: Input, jobs: Sequence[Job], found: Sequence[Found], codec: Codec, options: GenerationOptions
+) -> Answer:
     """Put the outputs of the segments together; of several, the r-th best of each make the r-th best.
 
     Args:
         one: the input.
-        found: what was found for each of its segments.
+        jobs: what was searched for, for each of its segments.
+        found: what was found for each.
         codec: ids to text.
         options: what was asked for.
     """
-    chosen = [
-        [_ranked(each, rank) for each in found] for rank in range(max((len(f.hypotheses) for f in found), default=0))
-    ]
-    generations = [_combined(one, parts, codec, options.length_penalty) for parts in chosen]
+    ranks = max((len(each.hypotheses) for each in found), default=0)
+    chosen = [[_Part.of(*each, rank) for each in zip(one.segments, jobs, found, strict=True)] for rank in range(ranks)]
+    generations = [_combined(one, parts, codec, options) for parts in chosen]
     if not one.segments:
         nothing = Generation(one.example.source if one.split else "", 0.0, 0.0, "end", ())
         generations = [nothing] * options.num_return_sequences
-    said = [
-        f"{segment.text[:40]!r}: {what}"
-        for parts in chosen
-        for segment, (part, repair) in zip(one.segments, parts, strict=True)
-        for what in _remarks(part, repair)
-    ]
     return Answer(
         hypotheses=tuple(generations),
         segments=one.segments,
-        warnings=tuple(said),
+        warnings=tuple(said for parts in chosen for part in parts for said in part.remarks),
         seed=options.seed if options.do_sample else None,
         seconds=sum(each.seconds for each in found),
     )
 
 
-def _ranked(found: Found, rank: int) -> tuple[Hypothesis, Repair | None]:
-    """The hypothesis of a rank, or the last one, with what the guards did about it."""
-    place = min(rank, len(found.hypotheses) - 1)
-    return found.hypotheses[place], found.repairs[place] if found.repairs else None
-
-
-def _combined(
-    one: Input, chosen: Sequence[tuple[Hypothesis, Repair | None]], codec: Codec, length_penalty: float
-) -> Generation:
+def _combined(one: Input, chosen: Sequence[_Part], codec: Codec, options: GenerationOptions) -> Generation:
     """The output made of one hypothesis a segment."""
-    parts, repairs = tuple(part for part, _ in chosen), tuple(repair for _, repair in chosen)
+    parts = tuple(part.hypothesis for part in chosen)
     score = sum(part.score for part in parts)
     length = sum(len(part.token_scores) for part in parts)
-    normalised = parts[0].normalised if len(parts) == 1 else score / max(1, length) ** length_penalty
-    stops: list[StopReason | Fault] = [
-        repair.left[0] if repair and repair.left else part.stop for part, repair in chosen
+    normalised = parts[0].normalised if len(parts) == 1 else score / max(1, length) ** options.length_penalty
+    text = _text(one, parts, codec)
+    looked = [
+        Looked(part.source, part.segment.start, part.hypothesis.ids, part.hypothesis.attention_TS)
+        for part in chosen
+        if options.alignment and part.hypothesis.attention_TS is not None
     ]
-    stop: StopReason | Fault = next((stop for stop in stops if stop != "end"), "end")
-    return Generation(_text(one, parts, codec), score, normalised, stop, parts, repairs)
+    return Generation(
+        text=text,
+        score=score,
+        normalised=normalised,
+        stop=next((part.stop for part in chosen if part.stop != "end"), "end"),
+        parts=parts,
+        repairs=tuple(part.repair for part in chosen),
+        alternatives=tuple(part.runners for part in chosen if part.runners),
+        alignment=aligned(one.example.source, text, looked, codec) if looked else (),
+    )
 
 
 def _text(one: Input, parts: Sequence[Hypothesis], codec: Codec) -> str:
@@ -122,12 +158,6 @@ def _text(one: Input, parts: Sequence[Hypothesis], codec: Codec) -> str:
     if one.split:
         return joined(one.example.source, one.segments, outputs, one.example.target_language)
     return outputs[0]
-
-
-def _remarks(part: Hypothesis, repair: Repair | None) -> list[str]:
-    """What the user should know of a part."""
-    stop = [] if part.stop == "end" else [_explained(part.stop)]
-    return stop if repair is None else [*stop, str(repair)]
 
 
 def _explained(stop: StopReason) -> str:

@@ -13,6 +13,7 @@ import torch
 from isthmus.core.errors import InputError
 from isthmus.core.padded import Padded
 from isthmus.engines.engine import Engine
+from isthmus.generate.alternatives import Runners
 from isthmus.generate.batches import batches
 from isthmus.generate.noise import request_seed
 from isthmus.generate.options import GenerationOptions
@@ -45,11 +46,13 @@ class Found:
         hypotheses: best first; samples in the order of their drawing.
         seconds: how long the batches took that the job was part of.
         repairs: what the guards did about each hypothesis, if anything; empty where they did nothing.
+        alternatives: what else could have come in each hypothesis; empty if that was not asked for.
     """
 
     hypotheses: tuple[Hypothesis, ...]
     seconds: float
     repairs: tuple[Repair | None, ...] = ()
+    alternatives: tuple[Runners, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,7 @@ def prepared(
         cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(options.rows))
     rules = rules_of(options, target.end, target.never, engine.device)
     return (
-        partial(engine.step, weights=options.attention or options.coverage_penalty > 0),
+        partial(engine.step, weights=options.attention or options.alignment or options.coverage_penalty > 0),
         SearchState.begin(cache, engine.start_ids, requests),
         rules,
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from isthmus.core.config import parse
 from isthmus.core.errors import InputError
 from isthmus.core.runtime import Precision, Runtime, probe
 from isthmus.engines.contrastive import Contrast
@@ -15,6 +16,7 @@ from isthmus.engines.ensemble import Ensemble, Mean, Scale
 from isthmus.engines.torch_engine import TorchEngine
 from isthmus.generate.inputs import Task
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.profile import Profile
 from isthmus.generate.translator import Translator
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import BOS
@@ -67,7 +69,8 @@ def best_of(folder: Path) -> Path:
 def translator(bundle: Bundle, runtime: Runtime | None = None) -> Translator:
     """A translator of a bundle that is in memory."""
     options = GenerationOptions.of(bundle.generation, "generation.json")
-    return Translator(_engine(bundle, runtime), bundle.codec, options, _task(bundle))
+    profile = parse(Profile, bundle.info.get("targets", {}), "config.json: targets")
+    return Translator(_engine(bundle, runtime), bundle.codec, options, _task(bundle), profile)
 
 
 def together(
@@ -94,7 +97,8 @@ def together(
     if amateur is not None:
         engine = Ensemble([engine, _engine(amateur, runtime)], Contrast())
     limits = [limit for bundle in everyone if (limit := _task(bundle).positions) is not None]
-    return Translator(engine, first.codec, first.options, replace(first.task, positions=min(limits, default=None)))
+    task = replace(first.task, positions=min(limits, default=None))
+    return Translator(engine, first.codec, first.options, task, first.guards.profile)
 
 
 def _engine(bundle: Bundle, runtime: Runtime | None) -> Engine:

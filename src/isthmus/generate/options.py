@@ -87,7 +87,7 @@ class LengthOptions(Config):
     @model_validator(mode="after")
     def _lengths_hold_together(self) -> Self:
         for one, other in TWINS:
-            if {one, other} <= self.model_fields_set:
+            if {one, other} <= self.model_dump(exclude_defaults=True).keys():
                 raise _contradiction(self, one, other, "give one of them")
         if self.limit is not None and self.floor > self.limit:
             one = "min_length" if self.min_new_tokens is None else "min_new_tokens"
@@ -171,7 +171,7 @@ class WordingOptions(Config):
             off. Source and target must share their vocabulary.
         force_words: texts that must come, wherever they fit; in place of one, several of which one must. It takes beams.
         force_words_ids: the same in ids: rows of ids, or in place of one, several of which one must come.
-        allowed_outputs: the only outputs that there may be; the longest of them may be as long as it is.
+        allowed_outputs: the only outputs that there may be; guards are off, and the longest of them may be as long as it is.
         allowed_outputs_ids: the same in ids, without the end.
         prefix: how each output begins, unless its input gives a beginning.
         bad_words: texts that the tokenizer's own pieces for them are not to spell.
@@ -218,12 +218,18 @@ class RunningOptions(Config):
     Attributes:
         batch: how many sentences to search at a time; long ones count for more (see `batches.batches`).
         split_sentences: translate sentence by sentence and join again; "auto" does so for models trained on sentences.
+        guards: decode again, in a safer way, what looks wrong (see `guards`), keep the better one and say so.
         attention: also say where the decoder looked.
+        alignment: also say which word of the input each word of the output comes from, by where the decoder looked.
+        alternatives: also say, for each piece, so many others that could have come.
     """
 
     batch: int = Field(default=64, ge=1)
     split_sentences: bool | Literal["auto"] = "auto"
+    guards: bool = True
     attention: bool = False
+    alignment: bool = False
+    alternatives: int = Field(default=0, ge=0)
 
 
 class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOptions, RunningOptions):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Literal, Never, final
 
@@ -12,11 +14,15 @@ from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
+from isthmus.generate.alternatives import alternatives
 from isthmus.generate.answer import Answer, GenerationWarning, answered
+from isthmus.generate.guards import Guards, guarded
 from isthmus.generate.inputs import Task, pair, taken_apart
-from isthmus.generate.jobs import Target, search_jobs
+from isthmus.generate.jobs import Found, Job, Target, search_jobs
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.profile import Profile
 from isthmus.generate.score import Scored, scored, token_scores
+from isthmus.generate.stream import Delta, one_beam, streamed
 from isthmus.generate.wording import in_ids
 from isthmus.text.vocabulary import EOS
 
@@ -33,10 +39,14 @@ class Translator:
         codec: text to ids, and ids to text.
         options: what holds where a call says nothing else.
         task: what the model was trained for.
+        profile: what the targets of its training look like.
     """
 
-    def __init__(self, engine: Engine, codec: Codec, options: GenerationOptions, task: Task) -> None:
+    def __init__(
+        self, engine: Engine, codec: Codec, options: GenerationOptions, task: Task, profile: Profile | None = None
+    ) -> None:
         self.engine, self.codec, self.options, self.task = engine, codec, options, task
+        self.guards = Guards.of(profile or Profile(), codec)
 
     def generate(
         self,
@@ -82,6 +92,7 @@ class Translator:
         forced_eos_token_id: int | None = None,
         batch: int | None = None,
         split_sentences: bool | Literal["auto"] | None = None,
+        guards: bool | None = None,
         **unknown: Never,
     ) -> list[str]:
         """The output of each text, in order: by beam search with 5 beams, unless the bundle or the call says otherwise.
@@ -131,6 +142,7 @@ class Translator:
             forced_eos_token_id: the end, also of an output that reaches its maximum length.
             batch: how many sentences to search at a time.
             split_sentences: whether to generate from each sentence by itself.
+            guards: whether to decode again what looks wrong.
             **unknown: other options are errors that name the nearest one.
 
         Raises:
@@ -162,10 +174,13 @@ class Translator:
         options = in_ids(self._resolved(options), self.codec)
         taken = [taken_apart(one, self.task, options) for one in inputs]
         positions = self.task.positions
-        jobs = [job for number, one in enumerate(taken, first) for job in one.jobs(self.codec, positions, number)]
+        jobs = [one.jobs(self.codec, positions, number) for number, one in enumerate(taken, first)]
         target = Target(EOS, self.codec.target.vocabulary.control, positions)
-        found = iter(search_jobs(self.engine, jobs, target, options))
-        return [answered(one, list(islice(found, len(one.segments))), self.codec, options) for one in taken]
+        found = iter(self._searched([job for several in jobs for job in several], target, options))
+        return [
+            answered(one, several, list(islice(found, len(several))), self.codec, options)
+            for one, several in zip(taken, jobs, strict=True)
+        ]
 
     def each(self, inputs: Iterable[str | Example], options: GenerationOptions | None = None) -> Iterator[Answer]:
         """The answers to any number of inputs, in order, in flat memory: read, answered and given a window at a time."""
@@ -174,6 +189,41 @@ class Translator:
         while window := list(islice(source, WINDOW)):
             yield from self.answers(window, options, first)
             first += len(window)
+
+    def stream(self, text: str | Example, options: GenerationOptions | None = None) -> Iterator[Delta]:
+        """The output of a text as it comes, by greedy search or sampling; the texts put together are the output.
+
+        Nothing that was given is taken back, so the guards only say what they find.
+
+        Args:
+            text: a text, or an example with context, several sources or a given beginning.
+            options: laid over the translator's own; one beam and one output, whatever these say.
+
+        Raises:
+            InputError: as `generate`, or more than one beam or output is asked for.
+        """
+        given = options
+        options = in_ids(one_beam(given, self._resolved(given)), self.codec)
+        one = taken_apart(text, self.task, options)
+        jobs = one.jobs(self.codec, self.task.positions, 1)
+        target = Target(EOS, self.codec.target.vocabulary.control, self.task.positions)
+        return streamed(self.engine, one, jobs, target, options, self.guards)
+
+    def _searched(self, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
+        """What was found for each job, after a look by the guards if they are on."""
+        search = partial(search_jobs, self.engine)
+        guards = self.guards if options.guards else None
+        found = search(jobs, target, options) if guards is None else guarded(search, jobs, target, options, guards)
+        if options.alternatives == 0:
+            return found
+        size = self.codec.target.vocabulary.size
+        came = [
+            (job.source, (*one.ids, *[EOS] * (len(one.token_scores) - len(one.ids))))
+            for job, each in zip(jobs, found, strict=True)
+            for one in each.hypotheses
+        ]
+        others = iter(alternatives(self.engine, came, options.alternatives, target.never, size, options.batch))
+        return [replace(each, alternatives=tuple(islice(others, len(each.hypotheses)))) for each in found]
 
     def score(self, sources: Sequence[str | Example], targets: Sequence[str]) -> list[Scored]:
         """How probable the model finds each target, given its source: whole texts, never divided.

@@ -184,7 +184,7 @@ def _generation_validator(recipe: Recipe, found: Corpora, prepared: Prepared, ru
         _info(recipe, prepared),
         questions(found.dev.examples()).first(wanted.sentences),
         wanted.metrics,
-        recipe.generation.updated({"num_beams": wanted.beams, "do_sample": False}),
+        recipe.generation.updated({"num_beams": wanted.beams, "do_sample": False, "guards": False}),
         wanted.samples,
         runtime,
     )
@@ -196,6 +196,7 @@ def _info(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
         "source_language": recipe.data.source_language,
         "target_language": recipe.data.target_language,
         "training_pairs": len(prepared.encoded),
+        "targets": prepared.profile.model_dump(mode="json"),
     }
 
 
