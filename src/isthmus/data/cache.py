@@ -167,6 +167,7 @@ def _key(corpora: Sequence[Corpus], codec: Codec, filters: FilterConfig, keep_te
             "languages": [corpus.pairs.source_language, corpus.pairs.target_language],
             "part": None if corpus.part is None else asdict(corpus.part),
             "history": corpus.history,
+            **({} if corpus.follows == "dialogue" else {"follows": corpus.follows}),
         }
         for corpus in corpora
     ]

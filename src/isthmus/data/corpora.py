@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,8 @@ from isthmus.data.example import Example
 from isthmus.data.hashes import mix
 from isthmus.data.pairs import Pairs, read
 from isthmus.data.split import Part
+
+Follows = Literal["dialogue", "document", "line"]
 
 _CIRCLE = 1 << 32
 _FINEST = 10_000
@@ -28,13 +31,15 @@ class Corpus:
         pairs: its files.
         weight: 2.0 sees every pair twice an epoch; 0.5 sees half of the pairs in one epoch and the other half in the next.
         part: which part of the pairs belongs to it; `None` is all of them.
-        history: of a dialogue, written as pairs of a turn and the reply: so many earlier turns become the context.
+        history: so many earlier sources become the context of each pair.
+        follows: which ones are earlier (see `with_history`).
     """
 
     pairs: Pairs
     weight: float = 1.0
     part: Part | None = None
     history: int = 0
+    follows: Follows = "dialogue"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 1 / _FINEST):
@@ -54,27 +59,40 @@ class Corpus:
         """
         found = read(self.pairs)
         if self.history:
-            found = with_history(found, self.history)
+            found = with_history(found, self.history, self.follows)
         if self.part is None:
             return found
         return filter(self.part.holds, found)
 
 
-def with_history(examples: Iterable[Example], turns: int) -> Iterator[Example]:
-    """Give each pair of a dialogue the turns before it as context, oldest first.
-
-    A pair whose source is the target of the pair before it goes on with the same dialogue; any other begins a new one.
+def with_history(examples: Iterable[Example], most: int, follows: Follows = "dialogue") -> Iterator[Example]:
+    """Give each pair the sources before it as context, oldest first.
 
     Args:
-        examples: in the order of the dialogues.
-        turns: the most turns of context.
+        examples: in their order.
+        most: the most sources of context.
+        follows: `dialogue`: a pair whose source is the target of the pair before it goes on with it. `document`: a pair of
+            the same document goes on. `line`: every line goes on, and for the model to learn to do with less, the pairs
+            have none, one, ... `most` sources of context in turn. Any other pair begins anew.
     """
     past: tuple[str, ...] = ()
-    reply = None
-    for example in examples:
-        past = past if example.source == reply else ()
-        yield replace(example, context=(*example.context, *past[-turns:]))
-        past, reply = (*past[-turns:], example.source), example.target
+    before: Example | None = None
+    for number, example in enumerate(examples):
+        past = past if before is not None and _goes_on(before, example, follows) else ()
+        wanted = number % (most + 1) if follows == "line" else most
+        yield replace(example, context=(*example.context, *past[max(0, len(past) - wanted) :]))
+        past, before = (*past, example.source)[-most:], example
+
+
+def _goes_on(before: Example, example: Example, follows: Follows) -> bool:
+    """Whether a pair goes on with the one before it."""
+    match follows:
+        case "dialogue":
+            return example.source == before.target
+        case "document":
+            return example.document != "" and example.document == before.document
+        case "line":
+            return True
 
 
 def copies(weight: float) -> int:

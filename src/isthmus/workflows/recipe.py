@@ -17,7 +17,7 @@ from isthmus.core.errors import ConfigError
 from isthmus.core.files import existing_file
 from isthmus.data.batches import BatchConfig
 from isthmus.data.codec import CodecConfig
-from isthmus.data.corpora import Corpus
+from isthmus.data.corpora import Corpus, Follows
 from isthmus.data.filters import FilterConfig
 from isthmus.data.pairs import Pairs
 from isthmus.data.split import Part
@@ -41,7 +41,9 @@ class Files(Config):
         columns: fields of a TSV without a header.
         weight: how often an epoch shows each pair (training only).
         half: only this half of the sources, divided by a hash; the two halves of one file share no source.
-        history: of a dialogue, written as pairs of a turn and the reply: so many earlier turns become the context.
+        history: so many earlier sources become the context of each pair.
+        follows: which ones: of a `dialogue`, written as pairs of a turn and the reply; of the same `document` (a column of
+            that name); or of the `line`s before, whatever they say.
     """
 
     source: str
@@ -50,6 +52,7 @@ class Files(Config):
     weight: PositiveFloat = 1.0
     half: Literal["first", "second"] | None = None
     history: NonNegativeInt = 0
+    follows: Follows = "dialogue"
 
 
 class DataConfig(Config):
@@ -84,7 +87,7 @@ class DataConfig(Config):
         target = None if files.target is None else root / files.target
         pairs = Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
         part = None if files.half is None else Part(1 << 63, files.half == "first", "half")
-        return Corpus(pairs, files.weight, part, files.history)
+        return Corpus(pairs, files.weight, part, files.history, files.follows)
 
 
 class TokenizersConfig(Config):

@@ -49,6 +49,19 @@ def test_a_half_for_training_needs_a_dev_set(tmp_path: Path) -> None:
         corpora(recipe(tmp_path, train=[{"source": "pairs.tsv", "half": "first"}]), tmp_path, tmp_path / "run")
 
 
+def test_the_history_of_a_document_is_what_stands_before_in_it() -> None:
+    documents = ["a", "a", "a", "b", "b", "", ""]
+    examples = [Example((str(number),), "", document=name) for number, name in enumerate(documents)]
+    contexts = [example.context for example in with_history(examples, 2, "document")]
+    assert contexts == [(), ("0",), ("0", "1"), (), ("3",), (), ()]
+
+
+def test_the_history_of_a_line_is_none_one_or_more_lines_in_turn() -> None:
+    examples = [Example((str(number),), "") for number in range(6)]
+    contexts = [example.context for example in with_history(examples, 2, "line")]
+    assert contexts == [(), ("0",), ("0", "1"), (), ("3",), ("3", "4")]
+
+
 def test_the_history_of_a_dialogue_is_its_last_turns_oldest_first() -> None:
     turns = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("x", "y"), ("y", "z")]
     examples = [Example((source,), target) for source, target in turns]
