@@ -7,6 +7,7 @@ the embedding. Both tie their embeddings and add `final_logits_bias` to the logi
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import torch
@@ -57,6 +58,7 @@ def random_bart(seed: int = 0, **changes: Any) -> BartForConditionalGeneration:
     )
 
 
+@lru_cache
 def reversing(kind: str) -> Any:
     """A Marian or BART that has half learned to reverse: its outputs vary, end, and are unsure."""
     with torch.random.fork_rng():

@@ -49,7 +49,14 @@ def test_an_expert_finds_every_option() -> None:
 
 
 def test_only_what_was_given_counts() -> None:
-    parameters = {"num_beams": 3, "do_sample": None, "bad_words": [], "top_k": 0, "model": "x", "early_stopping": None}
+    parameters: dict[str, object] = {
+        "num_beams": 3,
+        "do_sample": None,
+        "bad_words": [],
+        "top_k": 0,
+        "model": "x",
+        "early_stopping": None,
+    }
     assert generation.given(parameters) == {"num_beams": 3, "top_k": 0}
     spelled = [generation.given({"early_stopping": word}) for word in ("true", "false", "never")]
     assert spelled == [{"early_stopping": True}, {"early_stopping": False}, {"early_stopping": "never"}]
