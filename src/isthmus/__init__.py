@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus.model.memory import Memory
     from isthmus.model.state import DecoderState
     from isthmus.model.transformer import Transformer
+    from isthmus.workflows.average import average
     from isthmus.workflows.fit import fit
 
 __version__ = "0.1.0"
@@ -47,6 +48,7 @@ __all__ = [
     "Reading",
     "Transformer",
     "Translator",
+    "average",
     "build",
     "fit",
     "load",
@@ -71,6 +73,7 @@ _MODULE_OF: Final = MappingProxyType(
         "Reading": "isthmus.model.connections.connection",
         "Transformer": "isthmus.model.transformer",
         "Translator": "isthmus.generate.translator",
+        "average": "isthmus.workflows.average",
         "build": "isthmus.model.build",
         "fit": "isthmus.workflows.fit",
         "load": "isthmus.generate.load",
