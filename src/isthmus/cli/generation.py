@@ -21,17 +21,23 @@ if TYPE_CHECKING:
     from isthmus.generate.translator import Translator
 
 LENGTH, SEARCH, SAMPLING, WORDING = "Length", "Search", "Sampling (with --sample)", "Wording"
+ANSWER = "What else to say (with --json)"
 
 FLAGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "num_beams": "--beam",
+        "num_beam_groups": "--beam-groups",
         "num_return_sequences": "--n-best",
         "do_sample": "--sample",
         "no_repeat_ngram_size": "--no-repeat-ngram",
         "encoder_no_repeat_ngram_size": "--no-source-ngram",
         "bad_words": "--bad-word",
+        "force_words": "--force-word",
+        "allowed_outputs": "--allowed-output",
         "suppress_tokens": "--suppress-token",
         "begin_suppress_tokens": "--begin-suppress-token",
+        "context_sentences": "--context",
+        "guards": "--no-guards",
     }
 )
 """Flags that are not spelled as their options are."""
@@ -84,6 +90,18 @@ EarlyStopping = Annotated[
         SEARCH,
     ),
 ]
+NumBeamGroups = Annotated[
+    int | None,
+    _option("num_beam_groups", "N", "Groups of beams that keep away from each other (default: 1).", SEARCH, 1),
+]
+DiversityPenalty = Annotated[
+    float | None,
+    _option("diversity_penalty", "X", "What a piece costs that an earlier group chooses at that place.", SEARCH),
+]
+CoveragePenalty = Annotated[
+    float | None,
+    _option("coverage_penalty", "X", "Favour outputs that have read all of the input (default: 0).", SEARCH),
+]
 Batch = Annotated[int | None, _option("batch", "N", "Sentences to search at a time (default: 64).", SEARCH, 1)]
 
 Temperature = Annotated[
@@ -109,6 +127,9 @@ EtaCutoff = Annotated[
     float | None,
     _option("eta_cutoff", "P", "Likewise, with less asked where many pieces are probable (default: 0).", SAMPLING),
 ]
+WithoutReplacement = Annotated[
+    bool | None, _option("without_replacement", None, "No two outputs of an input are the same.", SAMPLING)
+]
 Seed = Annotated[
     int | None,
     _option("seed", "N", "The same seed gives the same output (default: another each time).", SAMPLING, 0),
@@ -124,6 +145,14 @@ NoRepeatNgramSize = Annotated[
 EncoderNoRepeatNgramSize = Annotated[
     int | None, _option("encoder_no_repeat_ngram_size", "N", "No N pieces in a row of the input; 0 is off.", WORDING, 0)
 ]
+ForceWords = Annotated[
+    list[str] | None, _option("force_words", "TEXT", "A text that must come; may come several times.", WORDING)
+]
+AllowedOutputs = Annotated[
+    list[str] | None,
+    _option("allowed_outputs", "TEXT", "An output that there may be, and no others; several times.", WORDING),
+]
+Prefix = Annotated[str | None, _option("prefix", "TEXT", "How each output begins.", WORDING)]
 BadWords = Annotated[
     list[str] | None, _option("bad_words", "TEXT", "A text that is not to come; may come several times.", WORDING)
 ]
@@ -138,6 +167,32 @@ ForcedBosTokenId = Annotated[int | None, _option("forced_bos_token_id", "ID", "T
 ForcedEosTokenId = Annotated[
     int | None,
     _option("forced_eos_token_id", "ID", "The end, also of an output that reaches its maximum length.", WORDING, 0),
+]
+
+ContextSentences = Annotated[
+    int | None,
+    _option(
+        "context_sentences",
+        "N",
+        "Sentences before each that are read with it (default: as many as the model was trained with).",
+        SEARCH,
+        0,
+    ),
+]
+Guards = Annotated[
+    bool | None,
+    typer.Option(
+        "--guards/--no-guards",
+        help="Decode again, in a safer way, what looks wrong; keep the better one and say so (default: --guards).",
+        rich_help_panel=SEARCH,
+    ),
+]
+Attention = Annotated[bool | None, _option("attention", None, "Where the decoder looked for each piece.", ANSWER)]
+Alignment = Annotated[
+    bool | None, _option("alignment", None, "Which word of the input each word comes from, by attention.", ANSWER)
+]
+Alternatives = Annotated[
+    int | None, _option("alternatives", "K", "The K most probable other pieces at each place.", ANSWER, 0)
 ]
 
 
