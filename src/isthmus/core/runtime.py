@@ -94,10 +94,14 @@ class Runtime:
 
     @classmethod
     def of(cls, choices: Mapping[str, str | int]) -> Runtime:
-        """The runtime again from what `choices` gave."""
+        """The runtime again from what `choices` gave.
+
+        Raises:
+            InputError: this machine does not have the device.
+        """
         precision: Precision = "bfloat16" if choices["precision"] == "bfloat16" else "float32"
         matmul: Matmul = "medium" if choices["matmul"] == "medium" else "highest"
-        return cls(str(choices["device"]), precision, matmul, int(choices["threads"]))
+        return cls(_device(str(choices["device"])), precision, matmul, int(choices["threads"]))
 
 
 def working_dtype(x: Tensor) -> torch.dtype:

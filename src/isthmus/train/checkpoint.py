@@ -235,6 +235,8 @@ def _read(path: Path) -> Checkpoint:
 def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
     """Then there was one objective, and nothing was noted of the examples that were read."""
     identity = {"train.objective.kind": "cross-entropy", **values["identity"]}
+    if "data.encoded" in identity:
+        identity["data.train"] = identity.pop("data.encoded")
     return {"identity": identity, "state": {"seen": "", **values["state"]}}
 
 

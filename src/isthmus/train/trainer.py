@@ -153,6 +153,7 @@ def resumed_runtime(folder: Path) -> Runtime | None:
 
     Raises:
         CheckpointError: the checkpoint is damaged.
+        InputError: this machine does not have its device.
     """
     checkpoint = Checkpoints(folder / "checkpoints").latest()
     if checkpoint is None:

@@ -48,7 +48,7 @@ def agreed(recipe: Recipe, minutes: float | None, out: Path, resume: bool, allow
                 "there is no run to resume", expected=NOTE, got="none", where=str(out), fix="leave --resume out"
             )
         return recipe
-    before, asked = noted(out), _asked(recipe, minutes)
+    before, asked = _of_today(noted(out), out), _asked(recipe, minutes)
     resolved = out / RESOLVED
     if before == asked and resolved.is_file():
         return Recipe.of(tomllib.loads(resolved.read_text(encoding="utf-8")), str(resolved))
@@ -61,7 +61,7 @@ def agreed(recipe: Recipe, minutes: float | None, out: Path, resume: bool, allow
             expected="what the run was started with",
             got=f"other values of {', '.join(changed)}",
             where=str(out),
-            fix=f"name another --out, or permit it: --allow-changed {changed[0]}",
+            fix=" ".join(["name another --out, or permit it:", *(f"--allow-changed {name}" for name in changed)]),
         )
     if minutes is None or not resolved.is_file():
         return recipe
@@ -99,6 +99,11 @@ def noted(out: Path) -> dict[str, Any]:
 
 def _asked(recipe: Recipe, minutes: float | None) -> dict[str, Any]:
     return {"recipe": plain(recipe), "minutes": minutes}
+
+
+def _of_today(note: Mapping[str, Any], out: Path) -> dict[str, Any]:
+    """A note in which fields that recipes did not have then have their defaults."""
+    return _asked(Recipe.of(note["recipe"], str(out / NOTE)), note["minutes"])
 
 
 def _differing(before: Any, now: Any, path: str) -> Iterator[str]:

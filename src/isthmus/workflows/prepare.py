@@ -49,6 +49,7 @@ class Prepared:
     Attributes:
         codec: text to ids and back.
         encoded: the training corpora as ids.
+        encoded_dev: the development set as ids.
         train: training batches.
         dev: development batches.
         profile: what the training targets look like.
@@ -56,6 +57,7 @@ class Prepared:
 
     codec: Codec
     encoded: Encoded
+    encoded_dev: Encoded
     train: Batches
     dev: Batches
     profile: Profile
@@ -132,7 +134,7 @@ def prepare(recipe: Recipe, found: Corpora, codec: Codec, run: Path) -> Prepared
     dev = encode((found.dev,), codec, FilterConfig(), run / "cache")
     batch, seed = recipe.data.batch, recipe.data.seed
     train = Batches(encoded, codec, batch, seed, sample=sampling)
-    return Prepared(codec, encoded, train, Batches(dev, codec, batch, seed), profile_of(encoded, codec))
+    return Prepared(codec, encoded, dev, train, Batches(dev, codec, batch, seed), profile_of(encoded, codec))
 
 
 def profile_of(encoded: Encoded, codec: Codec) -> Profile:

@@ -162,7 +162,12 @@ def _job(
     table = plain(recipe)
     identity = {
         "model": table["model"],
-        "data": {"encoded": prepared.encoded.folder.name, "batch": table["data"]["batch"], "seed": recipe.data.seed},
+        "data": {
+            "train": prepared.encoded.folder.name,
+            "dev": prepared.encoded_dev.folder.name,
+            "batch": table["data"]["batch"],
+            "seed": recipe.data.seed,
+        },
         "codec": codec.fingerprint(),
     }
     objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
