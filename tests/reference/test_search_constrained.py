@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from isthmus.core.padded import Padded
 from isthmus.generate.allowed import Allowed
 from isthmus.generate.expand import Beam, Constrained, Greedy
+from isthmus.generate.options import GenerationOptions
 from isthmus.generate.phrases import Constraint
+from isthmus.generate.rules import rules_of
 from isthmus.generate.search import Rules, run
 from isthmus.generate.state import Hypothesis, Requests, SearchState
 from tests.unit.generate.table_engine import END, TableEngine
@@ -66,7 +68,7 @@ def test_a_beam_as_wide_as_all_continuations_finds_the_best_output_that_meets_al
         assert hypotheses[0].ids == max(allowed, key=lambda ids: score(engine, SOURCES[0], ids, alpha))
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), constraints=st.lists(CONSTRAINTS, min_size=4, max_size=4), width=st.integers(1, 5))
 def test_what_ends_meets_all_and_the_report_is_true(seed: int, constraints: list[list[Constraint]], width: int) -> None:
     engine = TableEngine(size=SIZE, seed=seed)
@@ -138,3 +140,34 @@ def test_of_allowed_outputs_the_best_are_found(seed: int, allowed: list[list[int
         if width >= len(every):  # then nothing is ever thrown away
             ranked = sorted(every, key=lambda ids: -score(engine, source, ids, 1.0))
             assert [one.ids for one in hypotheses] == ranked
+
+
+@settings(max_examples=15)
+@given(
+    seed=st.integers(0, 10**6),
+    must=CONSTRAINTS,
+    must_not=st.lists(PHRASES, min_size=1, max_size=3),
+    alpha=st.sampled_from([0.0, 1.0]),
+)
+def test_what_must_and_what_must_not_appear_hold_together(
+    seed: int, must: list[Constraint], must_not: list[list[int]], alpha: float
+) -> None:
+    engine = TableEngine(size=SIZE, seed=seed)
+    options = GenerationOptions.of(
+        {
+            "num_beams": SIZE * len(PIECES) ** LIMIT,
+            "early_stopping": "never",
+            "length_penalty": alpha,
+            "force_words_ids": must,
+            "bad_words_ids": must_not,
+        }
+    )
+    (hypotheses,) = outputs(engine, [list(options.required)], rules_of(options, END, ()))
+    allowed = [
+        ids
+        for ids in everything(LIMIT)
+        if all(holds(one, ids) for one in must) and not any(appears(phrase, ids) for phrase in must_not)
+    ]
+    assert {one.ids for one in hypotheses if one.stop == "end"} == set(allowed)
+    if allowed:
+        assert hypotheses[0].ids == max(allowed, key=lambda ids: score(engine, SOURCES[0], ids, alpha))
