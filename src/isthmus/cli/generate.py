@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import tee
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli import generation, options, reading
+from isthmus.cli import answers, generation, options, reading
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def generate(
         bool,
         typer.Option(
             "--json", help="JSON Lines: one object an input, written as soon as it is there.", rich_help_panel=WRITING
+        ),
+    ] = False,
+    stream: Annotated[
+        bool,
+        typer.Option(
+            "--stream", help="Write each output as it comes, by greedy search or --sample.", rich_help_panel=WRITING
         ),
     ] = False,
     max_length_ratio: generation.MaxLengthRatio = None,
@@ -126,10 +132,22 @@ def generate(
     given |= {"split_sentences": True} if document else {}
     chosen = generation.resolved(machine, given)
     listed = num_return_sequences is not None
-    shape = _as_json if as_json else _as_list if listed else _as_document if document else _as_line
+    shape = (
+        partial(answers.as_json, machine.codec)
+        if as_json
+        else _as_list
+        if listed
+        else _as_document
+        if document
+        else _as_line
+    )
     typed = not text and source is None and not document and sys.stdin.isatty()
-    answers = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
-    _write(_written(answers, shape), output)
+    if stream:
+        answers.check_stream(given, as_json)
+        _write(_streamed(machine, inputs, answers.for_stream(chosen), document), output)
+        return
+    found = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
+    _write(_written(found, shape), output)
 
 
 def _of_all(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
@@ -145,6 +163,16 @@ def _of_typed(machine: Translator, inputs: Iterable[str], chosen: GenerationOpti
     with generation.as_spelled():
         for one in inputs:
             yield one, machine.answers([one], chosen)[0]
+
+
+def _streamed(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions, document: bool) -> Iterator[str]:
+    """Each output as it comes; what is to be said of it goes to standard error when it is whole."""
+    with generation.as_spelled():
+        for number, one in enumerate(inputs, 1):
+            said: list[str] = []
+            yield from answers.as_it_comes(machine.stream(one, chosen), document, said)
+            for remark in said:
+                typer.echo(f"warning: input {number}: {remark}", err=True)
 
 
 def _written(found: Iterable[tuple[str, Answer]], shape: Callable[[int, str, Answer], str]) -> Iterator[str]:
@@ -178,19 +206,3 @@ def _as_document(number: int, source: str, answer: Answer) -> str:  # noqa: ARG0
 
 def _as_list(number: int, source: str, answer: Answer) -> str:  # noqa: ARG001 - one of several shapes
     return "".join(f"{number}\t{one.score:.4f}\t{options.one_line(one.text)}\n" for one in answer.hypotheses)
-
-
-def _as_json(number: int, source: str, answer: Answer) -> str:
-    outputs = [
-        {"text": one.text, "score": round(one.score, 4), "normalised": round(one.normalised, 4), "stop": one.stop}
-        for one in answer.hypotheses
-    ]
-    values: dict[str, Any] = {
-        "index": number,
-        "input": source,
-        "text": answer.text,
-        "outputs": outputs,
-        "warnings": list(answer.warnings),
-        "seed": answer.seed,
-    }
-    return json.dumps(values, ensure_ascii=False) + "\n"

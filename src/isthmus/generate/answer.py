@@ -11,7 +11,7 @@ from isthmus.generate.alternatives import Runners
 from isthmus.generate.inputs import Input
 from isthmus.generate.jobs import Found, Job
 from isthmus.generate.options import GenerationOptions
-from isthmus.generate.repair import Fault, Repair
+from isthmus.generate.repair import SAID, Fault, Repair
 from isthmus.generate.segments import Segment, joined
 from isthmus.generate.state import Hypothesis, StopReason
 
@@ -97,7 +97,7 @@ class _Part:
     @property
     def remarks(self) -> list[str]:
         """What the user should know of it."""
-        stop = [] if self.hypothesis.stop == "end" else [_explained(self.hypothesis.stop)]
+        stop = [] if self.hypothesis.stop == "end" else [explained(self.hypothesis.stop)]
         said = stop if self.repair is None else [*stop, str(self.repair)]
         return [f"{self.segment.text[:40]!r}: {one}" for one in said]
 
@@ -160,8 +160,10 @@ def _text(one: Input, parts: Sequence[Hypothesis], codec: Codec) -> str:
     return outputs[0]
 
 
-def _explained(stop: StopReason) -> str:
+def explained(stop: StopReason | Fault) -> str:
     """What a stop reason other than `end` means to the user."""
+    if stop in SAID:
+        return f"the output {SAID[stop]}"
     if stop == "max_length":
         return "the output reached its maximum length before its end; raise `max_length`, or look for a repetition"
     return "nothing that was allowed could follow; loosen the options"

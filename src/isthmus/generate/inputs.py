@@ -22,12 +22,14 @@ class Task:
         source_language: of the inputs (BCP 47), or empty.
         target_language: of the outputs, or empty.
         positions: the most ids that a source, or start and output together, may have; None if there is no limit.
+        context: how many texts before a source it was trained to read.
     """
 
     unit: str = ""
     source_language: str = ""
     target_language: str = ""
     positions: int | None = None
+    context: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +40,13 @@ class Input:
         example: the input, with its languages.
         split: whether its sentences are generated from one by one.
         segments: what is generated from.
+        context: how many segments before each are read with it.
     """
 
     example: Example
     split: bool
     segments: tuple[Segment, ...]
+    context: int = 0
 
     def jobs(self, codec: Codec, positions: int | None, number: int) -> list[Job]:
         """What to search for: the ids of each segment.
@@ -55,11 +59,20 @@ class Input:
         Raises:
             InputError: there are more ids than the model can read.
         """
-        return [self._job(segment, codec, positions, number) for segment in self.segments]
+        texts = [segment.text for segment in self.segments]
+        return [
+            self._job(segment, texts[max(0, place - self.context) : place], codec, positions, number)
+            for place, segment in enumerate(self.segments)
+        ]
 
-    def _job(self, segment: Segment, codec: Codec, positions: int | None, number: int) -> Job:
+    def _job(self, segment: Segment, before: list[str], codec: Codec, positions: int | None, number: int) -> Job:
+        """The ids of a segment, with as much of what stands before it as there is room for."""
         example = replace(self.example, sources=(segment.text, *self.example.sources[1:]))
-        ids = codec.source_ids(example)
+        most = min(codec.config.max_source_length, positions or codec.config.max_source_length)
+        ids = codec.source_ids(replace(example, context=(*example.context, *before)))
+        while before and len(ids) > most:
+            before = before[1:]
+            ids = codec.source_ids(replace(example, context=(*example.context, *before)))
         where = f"input {number}: {segment.text[:40]!r}"
         codec.check_source_length(ids, where)
         if positions is not None and len(ids) > positions:
@@ -85,8 +98,20 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
     Args:
         one: a text, or an example with more than one.
         task: what the model was trained for.
-        options: whether to split.
+        options: whether to split, and how much context to read.
+
+    Raises:
+        InputError: more context is asked for than the model was trained with.
     """
+    context = task.context if options.context_sentences is None else options.context_sentences
+    if context > task.context:
+        raise InputError(
+            "the model was trained with less context",
+            expected=f"at most {task.context}",
+            got=str(context),
+            where="context_sentences",
+            fix=f"set `context_sentences` to {task.context} or less, or train with `codec.context` and a `history`",
+        )
     example = Example((one,), "") if isinstance(one, str) else one
     example = replace(
         example,
@@ -99,7 +124,7 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
     split = wanted and len(example.sources) == 1 and not example.context and not one_output
     text = example.source
     parts = segments.sentences(text, example.source_language) if split else segments.whole(text)
-    return Input(example, split, tuple(parts))
+    return Input(example, split, tuple(parts), context if split else 0)
 
 
 def pair(one: str | Example, target: str, codec: Codec, task: Task, number: int) -> tuple[list[int], list[int]]:

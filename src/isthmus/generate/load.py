@@ -130,4 +130,5 @@ def _task(bundle: Bundle) -> Task:
         source_language=str(info.get("source_language", "")),
         target_language=str(info.get("target_language", "")),
         positions=bundle.config.embedding.positions.maximum,
+        context=bundle.codec.config.context,
     )

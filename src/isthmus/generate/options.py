@@ -218,6 +218,8 @@ class RunningOptions(Config):
     Attributes:
         batch: how many sentences to search at a time; long ones count for more (see `batches.batches`).
         split_sentences: translate sentence by sentence and join again; "auto" does so for models trained on sentences.
+        context_sentences: of a text whose sentences are generated one by one, so many before each are read with it (fewer
+            where that would be too long); by default as many as the model was trained with.
         guards: decode again, in a safer way, what looks wrong (see `guards`), keep the better one and say so.
         attention: also say where the decoder looked.
         alignment: also say which word of the input each word of the output comes from, by where the decoder looked.
@@ -226,6 +228,7 @@ class RunningOptions(Config):
 
     batch: int = Field(default=64, ge=1)
     split_sentences: bool | Literal["auto"] = "auto"
+    context_sentences: int | None = Field(default=None, ge=0)
     guards: bool = True
     attention: bool = False
     alignment: bool = False

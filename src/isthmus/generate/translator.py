@@ -92,6 +92,7 @@ class Translator:
         forced_eos_token_id: int | None = None,
         batch: int | None = None,
         split_sentences: bool | Literal["auto"] | None = None,
+        context_sentences: int | None = None,
         guards: bool | None = None,
         **unknown: Never,
     ) -> list[str]:
@@ -142,6 +143,7 @@ class Translator:
             forced_eos_token_id: the end, also of an output that reaches its maximum length.
             batch: how many sentences to search at a time.
             split_sentences: whether to generate from each sentence by itself.
+            context_sentences: how many sentences before each are read with it.
             guards: whether to decode again what looks wrong.
             **unknown: other options are errors that name the nearest one.
 

@@ -159,3 +159,58 @@ def test_a_warning_comes_once_an_input(sentences: Path, monkeypatch: pytest.Monk
     said = json.loads(done.out.splitlines()[1])["warnings"]
     assert sum("reached its maximum length" in one for one in said) == 2
     assert sum("is empty; it was decoded again" in one for one in said) == 2
+
+
+def test_json_says_what_else_was_asked_for(sentences: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "Abc def. Hgf!"
+    command = ("generate", sentences, text, "--json", "--alignment", "--alternatives", "2", "--attention")
+    found = json.loads(called(monkeypatch, *command).out)
+    (output,) = found["outputs"]
+    assert [text[one["start"] : one["end"]] for one in found["segments"]] == ["Abc def.", "Hgf!"]
+    assert found["seconds"] > 0
+    for part in output["parts"]:
+        assert len(part["pieces"]) == len(part["ids"])
+        assert len(part["token_scores"]) == len(part["attention"]) == len(part["alternatives"])
+        assert part["score"] == pytest.approx(sum(part["token_scores"]), abs=1e-2)
+        assert {len(place) for place in part["alternatives"]} == {2}
+        assert {*part["alternatives"][0][0]} == {"id", "piece", "score"}
+    for pair in output["alignment"]:
+        assert text[pair["source"]["start"] : pair["source"]["end"]] == pair["source"]["text"]
+    plain = json.loads(called(monkeypatch, *command[:4]).out)["outputs"][0]
+    assert "alignment" not in plain
+    assert not {"attention", "alternatives"} & {*plain["parts"][0]}
+
+
+def test_guards_are_on_and_can_be_switched_off(sentences: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ("generate", sentences, "Efg!", "--json")
+    on, off = (json.loads(called(monkeypatch, *command, *more).out) for more in ((), ("--no-guards",)))
+    assert on["outputs"][0]["parts"][0]["repair"]["faults"] == ["empty"]
+    assert on["text"]
+    assert (off["text"], off["warnings"]) == ("", [])
+
+
+@pytest.mark.parametrize("more", [(), ("--sample", "--seed", "3")])
+def test_a_stream_is_what_is_generated(
+    model: Path, sentences: Path, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ("generate", model, *LINES, *more)
+    document = ("generate", sentences, "--document", "  Ab cd. Efg!\n\n  H a,\nfa.", *more)
+    for command in (lines, document):
+        beam = () if more else ("--beam", "1")
+        streamed = called(monkeypatch, *command, "--stream")
+        assert streamed.code == 0
+        assert streamed.out == called(monkeypatch, *command, *beam, "--no-guards").out
+
+
+@pytest.mark.parametrize("wrong", [("--json",), ("--n-best", "2"), ("--beam", "3")])
+def test_what_does_not_go_with_a_stream_is_an_error(
+    model: Path, wrong: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = called(monkeypatch, "generate", model, "ab", "--stream", *wrong)
+    assert (done.code, done.out) == (2, "")
+    assert f"--stream and {wrong[0]}" in done.err
+
+
+def test_a_stream_says_at_the_end_what_is_wrong(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = called(monkeypatch, "generate", model, "gg hh ee", "--stream", "--max-length", "2")
+    assert done.err.startswith("warning: input 1: the output reached its maximum length")
