@@ -162,7 +162,8 @@ def guarded(
         safer = options.updated(dict(way.options))
         second = search(again, replace(target, never=never), safer) if way else [Found((), 0.0)] * len(again)
         for place, job, other in zip(places, again, second, strict=True):
-            found[place] = _better(job, found[place], other, way, guards, samples=options.do_sample)
+            one_by_one = options.do_sample and not options.without_replacement
+            found[place] = _better(job, found[place], other, way, guards, samples=one_by_one)
     return found
 
 

@@ -77,7 +77,7 @@ def _required(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
 
 
 def _allowed(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
-    """`allowed_outputs` in ids; the longest may be as long as it is.
+    """`allowed_outputs` in ids. Each is right and as long as it may be, so there is nothing to guard against.
 
     Raises:
         InputError: one of them cannot be written.
@@ -95,7 +95,7 @@ def _allowed(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
             fix="leave it out, or write it otherwise",
         )
     length = {"max_length": max(1, *map(len, ids))} if options.longest(1) is None else {}
-    return {"allowed_outputs": [], "allowed_outputs_ids": sorted(ids)} | length
+    return {"allowed_outputs": [], "allowed_outputs_ids": sorted(ids), "guards": False} | length
 
 
 def spellings(word: str, tokenizer: Tokenizer) -> set[tuple[int, ...]]:

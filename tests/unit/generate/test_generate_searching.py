@@ -19,7 +19,7 @@ TEXTS = ["abc", "Head fed.", "a", "bad cab, had", "GHFE"]
 
 @pytest.fixture(scope="module")
 def machine() -> Translator:
-    return translator(tiny_bundle())
+    return translator(tiny_bundle(generation={"guards": False}))
 
 
 def ask(machine: Translator, texts: list[str] = TEXTS, **values: Any) -> list[Answer]:
@@ -73,6 +73,7 @@ def test_only_allowed_outputs_come(machine: Translator, values: dict[str, Any]) 
     allowed = ["bed", "be", "a cab", "Fed a bed a cab a badge."]
     answers = ask(machine, allowed_outputs=allowed, **values)
     assert {answer.text for answer in answers} <= set(allowed)
+    assert not any(answer.warnings for answer in answers)
     assert {one.stop for answer in answers for one in answer.hypotheses} == {"end"}
 
 
@@ -122,6 +123,15 @@ def test_samples_without_replacement_are_all_different(machine: Translator) -> N
     ]
     other = ask(machine, **{**values, "seed": 6}, without_replacement=True)
     assert [answer.text for answer in other] != [answer.text for answer in together]
+
+
+def test_guards_leave_samples_without_replacement_different() -> None:
+    guarded = translator(tiny_bundle())
+    values: dict[str, Any] = {"do_sample": True, "seed": 5, "num_return_sequences": 9, "without_replacement": True}
+    answers = ask(guarded, **values, max_length=2)
+    assert any(repair for answer in answers for one in answer.hypotheses for repair in one.repairs)
+    for answer in answers:
+        assert len({one.parts[0].ids for one in answer.hypotheses}) == len(answer.hypotheses)
 
 
 def test_a_coverage_penalty_moves_what_outputs_are_compared_by(machine: Translator) -> None:
