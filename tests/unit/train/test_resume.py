@@ -17,12 +17,9 @@ import torch
 from isthmus.core.errors import CheckpointError
 from isthmus.core.runtime import Runtime
 from isthmus.model.encoder_decoder import EncoderDecoder
-from isthmus.train import trainer
-from isthmus.train.checkpoint import Checkpoint, Checkpoints
 from isthmus.train.events import Stepped, Stopped
-from isthmus.train.state import Position
 from isthmus.train.trainer import resumed_runtime, train
-from tests.unit.train.toy import RUNTIME, toy_config, toy_job, toy_model
+from tests.unit.train.toy import RUNTIME, toy_config, toy_job
 
 EVERYTHING: dict[str, Any] = {
     "accumulate": 2,
@@ -99,53 +96,6 @@ def test_early_stopping_remembers(tmp_path: Path) -> None:
     assert files(tmp_path / "whole", ends[0].step) == files(tmp_path / "resumed", ends[0].step)
 
 
-@pytest.mark.parametrize("part", ["optimiser", "average", "position", "step", "seed", "best", "stale"])
-def test_leaving_out_any_part_of_the_state_is_noticed(
-    tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Negative controls: the test above can fail."""
-    worsening = {"patience": 5, "select": {"metric": "loss", "direction": "higher"}}  # the first stays the best
-    config = EVERYTHING | (worsening if part in ("best", "stale") else {})
-    run(tmp_path / "whole", config)
-    run(tmp_path / "resumed", config, die_at=12)
-    real = Checkpoints.latest
-
-    def forgetful(self: Checkpoints) -> Checkpoint | None:
-        checkpoint = real(self)
-        if checkpoint is None:
-            return None
-        empty = dict(toy_model().named_parameters())
-        match part:
-            case "optimiser":
-                return replace(checkpoint, optimiser={})
-            case "average":
-                kept = {"updates": checkpoint.average["updates"]}
-                return replace(
-                    checkpoint, average=kept | {f"mean/{name}": value.detach() for name, value in empty.items()}
-                )
-            case "position":
-                return replace(checkpoint, state=replace(checkpoint.state, position=Position()))
-            case "step":
-                return replace(checkpoint, state=replace(checkpoint.state, step=6))
-            case "best":
-                return replace(checkpoint, state=replace(checkpoint.state, best=None))
-            case "stale":
-                return replace(checkpoint, state=replace(checkpoint.state, stale=checkpoint.state.stale + 1))
-        return checkpoint
-
-    monkeypatch.setattr(Checkpoints, "latest", forgetful)
-    if part == "seed":
-        monkeypatch.setattr(trainer, "seed_step", lambda *arguments: None)
-    run(tmp_path / "resumed", config)
-    assert everything(tmp_path / "whole") != everything(tmp_path / "resumed")
-
-
-def test_keeping_every_part_of_the_state_is_what_makes_it_pass(tmp_path: Path) -> None:
-    for folder, die_at in ((tmp_path / "whole", None), (tmp_path / "resumed", 12), (tmp_path / "resumed", None)):
-        run(folder, EVERYTHING | {"patience": 5, "select": {"metric": "loss", "direction": "higher"}}, die_at)
-    assert everything(tmp_path / "whole") == everything(tmp_path / "resumed")
-
-
 def test_lines_after_the_checkpoint_are_cut_even_a_torn_one(tmp_path: Path) -> None:
     run(tmp_path / "whole", EVERYTHING)
     run(tmp_path / "resumed", EVERYTHING, die_at=12)
@@ -186,7 +136,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from isthmus.train.interrupt import interruptible
-from isthmus.train.state import Position
+
 from isthmus.train.trainer import train
 from tests.unit.train.test_resume import EVERYTHING
 from tests.unit.train.toy import toy_config, toy_job
