@@ -135,6 +135,17 @@ Seed = Annotated[
     _option("seed", "N", "The same seed gives the same output (default: another each time).", SAMPLING, 0),
 ]
 
+Diversity = Annotated[
+    float | None,
+    _option(
+        "diversity", "D", "A dial from 0 (beam search) to 1 (the model's own distribution), for those above.", SAMPLING
+    ),
+]
+Mbr = Annotated[int | None, _option("mbr", "N", "Draw N outputs and give the one most like all of them.", SAMPLING, 2)]
+MbrMetric = Annotated[
+    str | None, _option("mbr_metric", "NAME", "How alike, as for evaluate's --metrics (default: chrf).", SAMPLING)
+]
+
 RepetitionPenalty = Annotated[
     float | None,
     _option("repetition_penalty", "X", "Above 1, what was produced becomes less likely (default: 1).", WORDING),

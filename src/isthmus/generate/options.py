@@ -37,6 +37,9 @@ SEARCHING = (
 )
 """What means something only where they are not."""
 
+DIALLED = (*SAMPLING, "do_sample", "num_beam_groups", "diversity_penalty", "mbr")
+"""What `diversity` decides."""
+
 TWINS = (("max_length", "max_new_tokens"), ("min_length", "min_new_tokens"))
 """Two names of one thing."""
 
@@ -212,6 +215,24 @@ class WordingOptions(Config):
         return () if self.forced_bos_token_id is None else (self.forced_bos_token_id,)
 
 
+class VarietyOptions(Config):
+    """How safe or how varied, and which of several to choose.
+
+    Attributes:
+        diversity: a dial that sets other options. 0 is beam search, and its best outputs where several are asked for.
+            Above 0, one output is sampled with `temperature` diversity, `top_p` (1 + diversity) / 2 and `top_k` 0, so that
+            1 is the model's own distribution; several are sampled at once with `temperature` diversity, `top_k` 0 and
+            `without_replacement`, which near 0 is beam search again.
+        mbr: minimum Bayes risk: draw so many samples, and choose the one that is most like all of them. Sampling has
+            `top_k` 0 then unless it is given.
+        mbr_metric: how alike two outputs are: the name of a metric, as in `isthmus.text.metrics.NAMES`.
+    """
+
+    diversity: float | None = Field(default=None, ge=0, le=1)
+    mbr: int | None = Field(default=None, ge=2)
+    mbr_metric: str = "chrf"
+
+
 class RunningOptions(Config):
     """How to go about it.
 
@@ -235,7 +256,7 @@ class RunningOptions(Config):
     alternatives: int = Field(default=0, ge=0)
 
 
-class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOptions, RunningOptions):
+class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOptions, VarietyOptions, RunningOptions):
     """Options of a generation, explained at their groups; what is not given keeps its default."""
 
     @classmethod
@@ -254,12 +275,27 @@ class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOp
             InputError: as `of`.
         """
         values = self.model_dump(exclude_unset=True)
-        sample = given.get("do_sample", self.do_sample)
-        dropped = set(SEARCHING if sample else SAMPLING)
+        dropped = self._contradicted(given)
         for twins in TWINS:
             if not given.keys().isdisjoint(twins):
                 dropped |= set(twins)
         return self.of({name: value for name, value in values.items() if name not in dropped} | dict(given), where)
+
+    def _contradicted(self, given: Mapping[str, Any]) -> set[str]:
+        """The options of which given ones may take the place."""
+        if given.get("diversity") is not None:
+            return set(DIALLED)
+        dropped = set() if given.keys().isdisjoint(DIALLED) else {"diversity"}
+        if given.get("mbr") is None and not (given.get("do_sample", True) and given.keys().isdisjoint(SEARCHING)):
+            dropped.add("mbr")
+        mbr = given.get("mbr") or ("mbr" not in dropped and self.mbr)
+        sample = given.get("do_sample", self.do_sample or bool(mbr))
+        return dropped | set(SEARCHING if sample else SAMPLING)
+
+    @property
+    def draws(self) -> bool:
+        """Whether pieces are drawn: asked for, or because samples are chosen among."""
+        return self.do_sample or self.mbr is not None
 
     @property
     def rows(self) -> int:
@@ -276,18 +312,31 @@ class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOp
     @model_validator(mode="after")
     def _searches_or_samples(self) -> Self:
         values: dict[str, Any] = self.model_dump()
-        idle = SEARCHING if self.do_sample else SAMPLING
+        if self.diversity is not None:
+            return self._dial_is_free(values)
+        idle = SEARCHING if self.draws else SAMPLING
+        reason = "do_sample" if self.do_sample or self.mbr is None else "mbr"
         for name in idle:
             default = 1 if name == "num_beams" else type(self).model_fields[name].default
             if name in self.model_fields_set and values[name] != default:
-                fix = f"leave out `{name}`" + ("" if self.do_sample else ", or set `do_sample` to true")
-                raise _contradiction(self, name, "do_sample", fix)
+                fix = f"leave out `{name}`" + ("" if self.draws else ", or set `do_sample` to true")
+                raise _contradiction(self, name, reason, fix)
         for name in ("force_words", "force_words_ids"):
             if self.num_beam_groups > 1 and values[name]:
                 raise _contradiction(self, name, "num_beam_groups", "leave out one of them")
-        if not self.do_sample and self.num_return_sequences > self.num_beams:
+        if self.mbr is not None and self.num_return_sequences > self.mbr:
+            raise _contradiction(
+                self, "num_return_sequences", "mbr", f"set `mbr` to at least {self.num_return_sequences}"
+            )
+        if not self.draws and self.num_return_sequences > self.num_beams:
             fix = f"set `num_beams` to at least {self.num_return_sequences}"
             raise _contradiction(self, "num_return_sequences", "num_beams", fix)
+        return self
+
+    def _dial_is_free(self, values: Mapping[str, Any]) -> Self:
+        for name in DIALLED:
+            if name in self.model_fields_set and values[name] != type(self).model_fields[name].default:
+                raise _contradiction(self, name, "diversity", f"leave out `{name}`, which `diversity` decides")
         return self
 
 

@@ -20,7 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.core.errors import InputError
+from isthmus.engines.engine import Engine
 from isthmus.generate.answer import Answer
+from isthmus.generate.jobs import Found, Job, Target, search_jobs
+from isthmus.generate.options import GenerationOptions
 from isthmus.text.metrics import metric
 from isthmus.text.metrics.pairwise import pairwise_chrf
 
@@ -82,6 +85,37 @@ def by_risk(answers: Sequence[Answer], utility: str | Utility = "chrf", by_proba
         outputs = [replace(one, normalised=value) for one, value in zip(answer.hypotheses, found, strict=True)]
         ranked.append(replace(answer, hypotheses=tuple(outputs[place] for place in order(texts, found))))
     return ranked
+
+
+def search_by_risk(
+    engine: Engine,
+    text: Callable[[Sequence[int]], str],
+    jobs: Sequence[Job],
+    target: Target,
+    options: GenerationOptions,
+) -> list[Found]:
+    """Draw `mbr` samples for each job, and keep those of the highest expected utility, which becomes their `normalised`.
+
+    Args:
+        engine: what to draw from.
+        text: from ids to text.
+        jobs: what to generate from.
+        target: what a search must know of the target side.
+        options: of the sampling, settled; `mbr`, `mbr_metric` and how many outputs to keep.
+
+    Raises:
+        InputError: the metric is unknown, or the maximum length more than the model can produce.
+    """
+    metric(options.mbr_metric)
+    drawn = search_jobs(engine, jobs, target, options.updated({"num_return_sequences": options.mbr}))
+    kept = []
+    for found in drawn:
+        texts = [text(one.ids) for one in found.hypotheses]
+        utility = expected_utility(texts, texts, options.mbr_metric)
+        best = order(texts, utility)[: options.num_return_sequences]
+        chosen = tuple(replace(found.hypotheses[place], normalised=utility[place]) for place in best)
+        kept.append(replace(found, hypotheses=chosen))
+    return kept
 
 
 def order(texts: Sequence[str], scores: Sequence[float]) -> list[int]:

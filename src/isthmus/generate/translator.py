@@ -16,13 +16,15 @@ from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
 from isthmus.generate.alternatives import alternatives
 from isthmus.generate.answer import Answer, GenerationWarning, answered
-from isthmus.generate.guards import Guards, guarded
+from isthmus.generate.guards import Guards, SearchJobs, guarded
 from isthmus.generate.inputs import Task, pair, taken_apart
 from isthmus.generate.jobs import Found, Job, Target, search_jobs
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile
+from isthmus.generate.risk import search_by_risk
 from isthmus.generate.score import Scored, scored, token_scores
 from isthmus.generate.stream import Delta, one_beam, streamed
+from isthmus.generate.variety import settled
 from isthmus.generate.wording import in_ids
 from isthmus.text.vocabulary import EOS
 
@@ -90,6 +92,9 @@ class Translator:
         begin_suppress_tokens: Sequence[int] | None = None,
         forced_bos_token_id: int | None = None,
         forced_eos_token_id: int | None = None,
+        diversity: float | None = None,
+        mbr: int | None = None,
+        mbr_metric: str | None = None,
         batch: int | None = None,
         split_sentences: bool | Literal["auto"] | None = None,
         context_sentences: int | None = None,
@@ -141,6 +146,9 @@ class Translator:
             begin_suppress_tokens: ids that are not to come first.
             forced_bos_token_id: the id to begin with.
             forced_eos_token_id: the end, also of an output that reaches its maximum length.
+            diversity: a dial from 0 (beam search) to 1 (the model's own distribution).
+            mbr: choose among so many samples the one that is most like all of them.
+            mbr_metric: how alike two outputs are; chrF unless said otherwise.
             batch: how many sentences to search at a time.
             split_sentences: whether to generate from each sentence by itself.
             context_sentences: how many sentences before each are read with it.
@@ -152,7 +160,7 @@ class Translator:
         """
         keywords = locals()
         given = {name: keywords[name] for name in GenerationOptions.model_fields if keywords.get(name) is not None}
-        asked = self._resolved(options).updated(given | unknown)
+        asked = self._over(options).updated(given | unknown)
         answers = self.answers([texts] if isinstance(texts, str) else texts, asked)
         said = [f"input {number}: {said}" for number, one in enumerate(answers, 1) for said in one.warnings]
         if said:
@@ -213,7 +221,9 @@ class Translator:
 
     def _searched(self, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
         """What was found for each job, after a look by the guards if they are on."""
-        search = partial(search_jobs, self.engine)
+        search: SearchJobs = partial(search_jobs, self.engine)
+        if options.mbr is not None:
+            search = partial(search_by_risk, self.engine, self.codec.text)
         guards = self.guards if options.guards else None
         found = search(jobs, target, options) if guards is None else guarded(search, jobs, target, options, guards)
         if options.alternatives == 0:
@@ -256,10 +266,13 @@ class Translator:
             for (_, ids), scores in zip(pairs, found, strict=True)
         ]
 
+    def _over(self, options: GenerationOptions | None) -> GenerationOptions:
+        """The translator's options with those of a call on top."""
+        return self.options.updated({} if options is None else options.model_dump(exclude_unset=True))
+
     def _resolved(self, options: GenerationOptions | None) -> GenerationOptions:
-        """The translator's options with those of a call on top, and a seed if one is needed."""
-        given = {} if options is None else options.model_dump(exclude_unset=True)
-        resolved = self.options.updated(given)
+        """The same, settled, and with a seed if one is needed."""
+        resolved = settled(self._over(options))
         if resolved.do_sample and resolved.seed is None:
             return resolved.updated({"seed": secrets.randbits(31)})
         return resolved

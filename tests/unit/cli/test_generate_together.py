@@ -9,6 +9,7 @@ import pytest
 
 import isthmus
 from isthmus.cli.options import one_line
+from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
 from isthmus.text.metrics import diversity
 from tests.unit.cli.calling import called
@@ -72,3 +73,19 @@ def test_evaluate_measures_diversity_over_several_outputs(
     assert (alone.code, alone.out) == (2, "")
     assert "--n-best" in alone.err
     assert called(monkeypatch, "compare", *models, "--data", data, "--metrics", "distinct-1").code == 2
+
+
+def test_the_dial_and_the_choice_among_samples_are_flags(
+    models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = isthmus.load(models[0])
+    for flags, given in (
+        (("--mbr", "6", "--mbr-metric", "bleu-char"), {"mbr": 6, "mbr_metric": "bleu-char"}),
+        (("--diversity", "0.8"), {"diversity": 0.8}),
+    ):
+        done = called(monkeypatch, "generate", models[0], *LINES, *flags, "--seed", "2")
+        expected = machine.answers(LINES, GenerationOptions.of({**given, "seed": 2}))
+        assert done.out.splitlines() == [one_line(answer.text) for answer in expected]
+    done = called(monkeypatch, "generate", models[0], "a", "--mbr", "6", "--beam", "2")
+    assert (done.code, done.out) == (2, "")
+    assert "--beam and --mbr contradict each other" in done.err
