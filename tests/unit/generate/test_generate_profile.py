@@ -67,6 +67,7 @@ def test_a_copy_is_a_copy_in_spite_of_signs_and_case() -> None:
     assert is_copy("I love this beer.", "i love  this beer")
     assert not is_copy("I love this beer.", "J'adore cette bière.")
     assert not is_copy("Tom Hill", "Tom Hill")
+    assert not is_copy("Tom Jackson, Boston 1999.", "Tom Jackson, Boston 1999.")
     assert not is_copy("1 2 3 !", "")
 
 
