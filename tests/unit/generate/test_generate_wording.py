@@ -76,6 +76,7 @@ def test_two_vocabularies_have_no_ngrams_in_common(characters: Tokenizer, senten
     assert "encoder_no_repeat_ngram_size" in caught.value.fix
 
 
+@pytest.mark.filterwarnings("ignore::isthmus.generate.answer.GenerationWarning")
 @pytest.mark.parametrize("way", [{}, {"num_beams": 1}, {"do_sample": True, "seed": 1}])
 def test_bad_words_do_not_come(way: dict[str, object]) -> None:
     machine = translator(tiny_bundle())
