@@ -87,6 +87,7 @@ def generate(
     encoder_no_repeat_ngram_size: generation.EncoderNoRepeatNgramSize = None,
     force_words: generation.ForceWords = None,
     allowed_outputs: generation.AllowedOutputs = None,
+    allowed_file: generation.AllowedFile = None,
     prefix: generation.Prefix = None,
     bad_words: generation.BadWords = None,
     suppress_tokens: generation.SuppressTokens = None,

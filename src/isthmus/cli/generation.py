@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -157,11 +158,16 @@ EncoderNoRepeatNgramSize = Annotated[
     int | None, _option("encoder_no_repeat_ngram_size", "N", "No N pieces in a row of the input; 0 is off.", WORDING, 0)
 ]
 ForceWords = Annotated[
-    list[str] | None, _option("force_words", "TEXT", "A text that must come; may come several times.", WORDING)
+    list[str] | None,
+    _option("force_words", "TEXT", "A text that must come, or A|B: one of them must; may come several times.", WORDING),
 ]
 AllowedOutputs = Annotated[
     list[str] | None,
     _option("allowed_outputs", "TEXT", "An output that there may be, and no others; several times.", WORDING),
+]
+AllowedFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The only outputs that there may be, one a line.", rich_help_panel=WORDING),
 ]
 Prefix = Annotated[str | None, _option("prefix", "TEXT", "How each output begins.", WORDING)]
 BadWords = Annotated[
@@ -212,12 +218,21 @@ def given(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         parameters: those of a command; others than options of a generation are left out.
+
+    Raises:
+        InputError: the file of allowed outputs is missing, a folder, or not UTF-8.
     """
+    from isthmus.cli import reading
     from isthmus.generate.options import GenerationOptions
 
     found = {name: parameters[name] for name in GenerationOptions.model_fields if name in parameters}
     if found.get("early_stopping") in _TRUTH:
         found["early_stopping"] = _TRUTH[found["early_stopping"]]
+    if found.get("force_words"):
+        found["force_words"] = [text.split("|") if "|" in text else text for text in found["force_words"]]
+    if parameters.get("allowed_file") is not None:
+        lines = list(reading.texts((), parameters["allowed_file"]))
+        found["allowed_outputs"] = [*(found.get("allowed_outputs") or ()), *lines]
     return {name: value for name, value in found.items() if value is not None and value != []}
 
 

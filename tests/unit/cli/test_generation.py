@@ -84,6 +84,7 @@ def test_only_what_was_given_counts() -> None:
         ("--bad-word a --bad-word b", {"bad_words": ["a", "b"]}),
         ("--suppress-token 148 --begin-suppress-token 149", {"suppress_tokens": [148], "begin_suppress_tokens": [149]}),
         ("--force-word ad --force-word e", {"force_words": ["ad", "e"]}),
+        ("--force-word ad|fg --force-word e", {"force_words": [["ad", "fg"], "e"]}),
         ("--allowed-output ad --allowed-output b", {"allowed_outputs": ["ad", "b"]}),
         ("--prefix ad --coverage-penalty 0.3", {"prefix": "ad", "coverage_penalty": 0.3}),
         ("--sample --typical-p 0.7 --seed 3", {"do_sample": True, "typical_p": 0.7, "seed": 3}),
@@ -115,3 +116,13 @@ def test_errors_speak_of_flags(model: Path, flags: tuple[str, ...], says: str, m
     done = called(monkeypatch, "generate", model, "ab", *flags)
     assert (done.code, done.out) == (2, "")
     assert says in done.err
+
+
+def test_allowed_outputs_may_stand_in_a_file(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "allowed.txt"
+    file.write_text("be\na cab\nbed\n", encoding="utf-8")
+    found = called(monkeypatch, "generate", model, *LINES, "--allowed-file", file, "--allowed-output", "ad")
+    assert found.out.splitlines() == isthmus.load(model).generate(LINES, allowed_outputs=["be", "a cab", "bed", "ad"])
+    missing = called(monkeypatch, "generate", model, *LINES, "--allowed-file", tmp_path / "none.txt")
+    assert (missing.code, missing.out) == (2, "")
+    assert "none.txt" in missing.err
