@@ -74,6 +74,9 @@ def evaluate(
     forced_eos_token_id: generation.ForcedEosTokenId = None,
     context_sentences: generation.ContextSentences = None,
     guards: generation.Guards = None,
+    ensemble: options.Ensemble = None,
+    weights: options.Weights = None,
+    amateur: options.Amateur = None,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -94,7 +97,9 @@ def evaluate(
     from isthmus.workflows.prepare import questions
 
     asked = questions(read(pairs))
-    opened = models.opened(model, device, precision, threads)
+    share = options.numbers(weights, "--weights")
+    others = models.Others(tuple(ensemble or ()), None if share is None else tuple(share), amateur)
+    opened = models.opened(model, device, precision, threads, others)
     chosen = generation.resolved(opened.machine, given)
     origin = provenance(chosen, opened.weights, pairs)
     with generation.as_spelled():

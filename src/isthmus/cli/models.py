@@ -16,24 +16,57 @@ class Opened:
 
     Attributes:
         machine: what generates.
-        weights: the hash of its weights.
+        weights: the hash of its weights; of several, their hashes, with `+`, or `-` before an amateur.
     """
 
     machine: Translator
     weights: str
 
 
-def opened(path: Path, device: str, precision: Literal["float32", "bfloat16", "auto"], threads: int | None) -> Opened:
+@dataclass(frozen=True, slots=True)
+class Others:
+    """The models that run together with one.
+
+    Attributes:
+        ensemble: those whose probabilities count too.
+        weights: how much the model and each of these count; alike by default.
+        amateur: a weaker one, whose preferences are taken away.
+    """
+
+    ensemble: tuple[Path, ...] = ()
+    weights: tuple[float, ...] | None = None
+    amateur: Path | None = None
+
+
+def opened(
+    path: Path,
+    device: str,
+    precision: Literal["float32", "bfloat16", "auto"],
+    threads: int | None,
+    others: Others | None = None,
+) -> Opened:
     """Open a bundle, or the best bundle of a training run.
+
+    Args:
+        path: its folder.
+        device: where to compute.
+        precision: of the matrix products.
+        threads: processor threads.
+        others: the models that run together with it; the hash then names all of them.
 
     Raises:
         BundleError: there is none, or it is damaged or of a newer format.
-        InputError: the device cannot be used.
+        InputError: the device cannot be used, or models do not fit together.
     """
     from isthmus.core.runtime import probe
-    from isthmus.generate.load import translator
+    from isthmus.engines.ensemble import Mean
+    from isthmus.generate.load import best_of, together
     from isthmus.model.bundle import Bundle, weights_hash
 
-    best = path / "best"
-    bundle = Bundle.load(best if best.is_dir() else path)
-    return Opened(translator(bundle, probe(precision, device, threads)), weights_hash(bundle.model))
+    others = others or Others()
+    bundles = [Bundle.load(best_of(one)) for one in (path, *others.ensemble)]
+    amateur = None if others.amateur is None else Bundle.load(best_of(others.amateur))
+    mean = Mean.of(len(bundles), others.weights)
+    machine = together(bundles, mean, amateur, probe(precision, device, threads))
+    named = "+".join(weights_hash(one.model) for one in bundles)
+    return Opened(machine, named if amateur is None else f"{named}-{weights_hash(amateur.model)}")

@@ -11,6 +11,7 @@ import isthmus
 from isthmus.cli.options import one_line
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
+from isthmus.model.bundle import weights_hash
 from isthmus.text.metrics import diversity
 from tests.unit.cli.calling import called
 from tests.unit.generate.test_generate_together import other_bundle
@@ -89,3 +90,22 @@ def test_the_dial_and_the_choice_among_samples_are_flags(
     done = called(monkeypatch, "generate", models[0], "a", "--mbr", "6", "--beam", "2")
     assert (done.code, done.out) == (2, "")
     assert "--beam and --mbr contradict each other" in done.err
+
+
+def test_evaluate_scores_an_ensemble_and_names_its_models(
+    models: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "test.tsv"
+    data.write_text("ab cd\tab\nefg\tefg ab\n", encoding="utf-8")
+    output = tmp_path / "outputs.txt"
+    one, two = (weights_hash(isthmus.Bundle.load(path).model) for path in models)
+    for flags, machine, named in (
+        (("--ensemble", models[1], "--weights", "1,3"), isthmus.load(models, weights=[1, 3]), f"{one}+{two}"),
+        (("--amateur", models[1]), isthmus.load(models[0], amateur=models[1]), f"{one}-{two}"),
+        ((), isthmus.load(models[0]), one),
+    ):
+        command = ("evaluate", models[0], "--data", data, "--metrics", "chrf", "--json", "--output", output)
+        report = json.loads(called(monkeypatch, *command, *flags).out)
+        assert report["model"] == named
+        expected = machine.generate(["ab cd", "efg"], split_sentences=False)
+        assert output.read_text(encoding="utf-8").splitlines() == [one_line(text) for text in expected]
