@@ -98,6 +98,17 @@ def test_a_changed_recipe_is_refused_by_its_fields_unless_each_is_allowed(folder
     assert last_step(folder / "run") == 6
 
 
+def test_another_precision_is_two_changes_and_is_computed_in(folder: Path) -> None:
+    changes = ["train.precision=bfloat16", "train.steps=6", "--allow-changed", "train"]
+    done = train(folder, *changes)
+    assert done.code == 2
+    assert "differs from the one it would resume: `runtime.precision`" in done.err
+    done = train(folder, *changes, "--allow-changed", "runtime.precision")
+    assert done.code == 0, done.err
+    state = json.loads((folder / "run" / "checkpoints" / "step-00000006" / "state.json").read_text(encoding="utf-8"))
+    assert state["identity"]["runtime.precision"] == "bfloat16"
+
+
 @pytest.mark.parametrize(("file", "field"), [("train.names", "data.train"), ("dev.tsv", "data.dev")])
 def test_changed_data_is_refused_unless_it_is_allowed(folder: Path, file: str, field: str) -> None:
     path = folder / file

@@ -153,7 +153,7 @@ def _job(
     recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_changed: frozenset[str], team: Team
 ) -> Job:
     codec = prepared.codec
-    runtime = _same_runtime(resumed_runtime(out) or probe(recipe.train.precision), team)
+    runtime = _same_runtime(_runtime(recipe, out), team)
     with seeded(recipe.train.seed):
         model = build(recipe.model, codec.source.vocabulary.size, codec.target.vocabulary.size)
     validators: list[Validator] = [LossValidator(prepared.dev, runtime)]
@@ -173,6 +173,14 @@ def _job(
     objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
     place = Place(out, identity, allow_changed=allow_changed)
     return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place, team)
+
+
+def _runtime(recipe: Recipe, out: Path) -> Runtime:
+    """As the run in the folder was computed, but for a precision that the recipe names; without a run, what is fastest here."""
+    resumed, precision = resumed_runtime(out), recipe.train.precision
+    if resumed is None:
+        return probe(precision)
+    return resumed if precision == "auto" else replace(resumed, precision=precision)
 
 
 def _same_runtime(runtime: Runtime, team: Team) -> Runtime:
