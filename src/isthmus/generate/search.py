@@ -3,8 +3,8 @@
     for state in search(step, initial, rules):
         ...                                        # stream it, draw it, stop it; the last state holds the answer
 
-Greedy search, beam search and sampling are one loop: feed the live beams to the model, rule out what may not come, look
-for the best continuations (`rules.expand`), put aside those that end, go on with the others, and let a sentence leave
+All searches (see `expand`) are one loop: feed the live beams to the model, rule out what may not come, look for the best
+continuations (`rules.expand`), put aside those that end, go on with the others, and let a sentence leave
 the batch when nothing that is still alive can improve what it has.
 
 N live sentences, K live beams, B = N x K rows of the engine, C candidates, V vocabulary, T pieces so far, S source.
@@ -36,7 +36,7 @@ class Rules:
 
     Attributes:
         end: the id that ends an output.
-        expand: where greedy search, beam search and sampling differ.
+        expand: where one search differs from another.
         choosers: rule pieces out before the search sees them: from scores [N, K, V] and the state to scores.
         length_penalty: hypotheses of different length are compared by score / length ** length_penalty, where the
             length counts the end; above 0 favours long outputs, 0 leaves the score alone.
