@@ -119,13 +119,13 @@ def _refused(file: FileIO, got: str) -> TrainingError:
 
 
 def _cut(path: Path, step: int) -> None:
-    """Cut a log after the last line of a step; a line torn by a crash is the end too."""
+    """Cut a log after the last line of a step; a line that a crash has torn, or filled with zeros, is the end too."""
     if not path.exists():
         return
     data = path.read_bytes()
     kept = 0
     for line in data.splitlines(keepends=True):
-        if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+        if not line.startswith(b"{") or not line.endswith(b"}\n") or json.loads(line)["step"] > step:
             break
         kept += len(line)
     if kept < len(data):

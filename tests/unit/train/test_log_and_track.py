@@ -39,9 +39,10 @@ def test_the_log_keeps_the_clock_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("step", "kept"), [(0, 0), (1, 1), (2, 3), (9, 3)])
-def test_lines_after_a_step_and_torn_lines_are_cut(tmp_path: Path, step: int, kept: int) -> None:
+@pytest.mark.parametrize("torn", ['{"step"', "\0\0\0\n", '\0\0"step": 2}\n{"step": 2}\n', "{\n"])
+def test_lines_after_a_step_and_torn_lines_are_cut(tmp_path: Path, step: int, kept: int, torn: str) -> None:
     whole = [json_line({"step": 1}), json_line({"step": 2}), json_line({"step": 2, "best": True})]
-    (tmp_path / "metrics.jsonl").write_text("".join(whole) + '{"step"')
+    (tmp_path / "metrics.jsonl").write_text("".join(whole) + torn)
     with RunLog(tmp_path, step):
         assert (tmp_path / "metrics.jsonl").read_text() == "".join(whole[:kept])
 
