@@ -125,9 +125,17 @@ def one_beam(given: GenerationOptions | None, resolved: GenerationOptions) -> Ge
         resolved: the same over the bundle's.
 
     Raises:
-        InputError: a search with several beams is asked for, or several outputs.
+        InputError: a search with several beams is asked for, several outputs, or a choice among samples.
     """
     asked = set() if given is None else given.model_fields_set
+    if resolved.mbr is not None:
+        raise InputError(
+            "a stream is one output, and `mbr` chooses among several",
+            expected="no `mbr`",
+            got=f"mbr = {resolved.mbr}",
+            where="generation options",
+            fix="leave out `mbr`, or generate without streaming",
+        )
     for name, value in (("num_beams", resolved.num_beams), ("num_return_sequences", resolved.num_return_sequences)):
         if name in asked and value != 1 and not (name == "num_beams" and resolved.do_sample):
             raise InputError(

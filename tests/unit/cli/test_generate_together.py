@@ -31,7 +31,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def lines(machine: Translator) -> list[str]:
-    return [one_line(text) for text in machine.generate(LINES, max_length=60)]
+    return [one_line(text) for text in machine.generate(LINES, max_length=12)]
 
 
 def test_an_ensemble_is_what_python_makes(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,11 +39,11 @@ def test_an_ensemble_is_what_python_makes(models: tuple[Path, Path], monkeypatch
     outputs = set()
     for weights in (None, [1.0, 4.0]):
         given = [] if weights is None else ["--weights", "1,4"]
-        done = called(monkeypatch, "generate", one, *LINES, "--ensemble", two, *given, "--max-length", "60")
+        done = called(monkeypatch, "generate", one, *LINES, "--ensemble", two, *given, "--max-length", "12")
         assert done.code == 0
         assert done.out.splitlines() == lines(isthmus.load([one, two], weights=weights))
         outputs.add(done.out)
-    contrasted = called(monkeypatch, "generate", one, *LINES, "--amateur", two, "--max-length", "60")
+    contrasted = called(monkeypatch, "generate", one, *LINES, "--amateur", two, "--max-length", "12")
     assert contrasted.out.splitlines() == lines(isthmus.load(one, amateur=two))
     outputs.add(contrasted.out)
     assert len(outputs) == 3

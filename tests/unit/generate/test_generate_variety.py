@@ -116,3 +116,8 @@ def test_contradictions_are_errors_that_name_both(values: dict[str, Any], names:
     with pytest.raises(InputError) as caught:
         GenerationOptions.of(values)
     assert caught.value.rule == f"`{names[0]}` and `{names[1]}` contradict each other"
+
+
+def test_a_stream_cannot_choose_among_samples(plain: Translator) -> None:
+    with pytest.raises(InputError, match="`mbr` chooses among several"):
+        list(plain.stream("abc", GenerationOptions(mbr=4)))
