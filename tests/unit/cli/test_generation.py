@@ -14,6 +14,7 @@ from isthmus.cli.evaluate import evaluate
 from isthmus.cli.generate import generate
 from isthmus.cli.options import one_line
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.translator import Translator
 from tests.unit.cli.calling import called
 from tests.unit.generate.tiny_bundle import tiny_bundle
 
@@ -32,6 +33,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("generation") / "model"
     tiny_bundle().save(place)
     return place
+
+
+@pytest.fixture(scope="module")
+def machine(model: Path) -> Translator:
+    return isthmus.load(model)
 
 
 def test_a_newcomer_sees_six_options_first(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,9 +101,9 @@ def test_only_what_was_given_counts() -> None:
     ],
 )
 def test_flags_are_the_keywords(
-    model: Path, flags: str, values: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    model: Path, machine: Translator, flags: str, values: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers = isthmus.load(model).answers(LINES, GenerationOptions.of(values))
+    answers = machine.answers(LINES, GenerationOptions.of(values))
     expected = [one_line(answer.text) for answer in answers]
     assert called(monkeypatch, "generate", model, *LINES, *flags.split()).out.splitlines() == expected
 
