@@ -62,7 +62,7 @@ def transcribed(
     return done
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     groups=st.integers(1, 4),
@@ -81,7 +81,7 @@ def test_it_is_algorithm_1(seed: int, groups: int, width: int, penalty: float, a
             assert [one.normalised for one in hypotheses] == pytest.approx(scores, abs=1e-5)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 3), penalty=st.sampled_from([0.0, 0.5]))
 def test_neighbours_in_the_batch_change_nothing(seed: int, width: int, penalty: float) -> None:
     engine = TableEngine(seed=seed)
