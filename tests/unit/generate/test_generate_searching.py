@@ -112,6 +112,17 @@ def test_groups_of_beams_keep_away_from_each_other(machine: Translator) -> None:
     assert all(answer.hypotheses[0].text[:1] != answer.hypotheses[1].text[:1] for answer in few)
 
 
+def test_what_several_groups_find_is_given_once(machine: Translator) -> None:
+    values: dict[str, Any] = {
+        "num_beams": 6,
+        "num_return_sequences": 6,
+        "num_beam_groups": 3,
+        "diversity_penalty": 1e-6,
+    }
+    for answer, two in zip(ask(machine, **values), ask(machine, num_beams=2, num_return_sequences=2), strict=True):
+        assert [one.text for one in answer.hypotheses] == [one.text for one in two.hypotheses]
+
+
 def test_samples_without_replacement_are_all_different(machine: Translator) -> None:
     values: dict[str, Any] = {"do_sample": True, "seed": 5, "num_return_sequences": 12, "top_k": 0, "max_length": 4}
     for answer in ask(machine, **values, without_replacement=True):
