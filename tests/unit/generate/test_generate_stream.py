@@ -23,6 +23,7 @@ from isthmus.text.vocabulary import EOS, UNK
 from tests.unit.generate.table_engine import TableEngine
 from tests.unit.generate.tiny_bundle import tiny_bundle
 
+WRAPPED = "Abc def abc def abc def abc def abc def abc,\nhgf abc def."
 TEXTS = [
     "abc",
     "fedcba",
@@ -32,7 +33,7 @@ TEXTS = [
     "  ",
     "Abc def. Hgf!",
     "  Abc def.\n\n\tHgf!\n",
-    "Abc def,\nhgf abc def.",
+    WRAPPED,
 ]
 GREEDY = {"num_beams": 1}
 SAMPLE = {"do_sample": True, "seed": 7, "top_k": 9}
@@ -57,6 +58,11 @@ def test_the_deltas_are_the_output(machine: Translator, values: dict[str, Any]) 
         scores = [score for delta in deltas for score in delta.scores]
         assert scores == pytest.approx([score for part in whole.parts for score in part.token_scores], rel=1e-5)
         assert sum(delta.stop is not None for delta in deltas) == max(1, len(whole.parts))
+
+
+def test_a_line_that_was_wrapped_is_one_segment(machine: Translator) -> None:
+    (answer,) = machine.answers([WRAPPED], GenerationOptions(num_beams=1))
+    assert len(answer.segments) == 1
 
 
 def test_text_comes_while_the_search_goes_on() -> None:
