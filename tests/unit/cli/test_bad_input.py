@@ -195,13 +195,14 @@ def test_standard_input_that_is_not_utf8(pristine: Path, monkeypatch: pytest.Mon
 
 
 def test_a_full_disk_is_one_error_and_code_1(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device", str(path))
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device", str(tmp_path))
 
-    monkeypatch.setattr("isthmus.core.files.write_text", full)
+    monkeypatch.setattr("isthmus.core.files.os.fsync", full)
     done = called(monkeypatch, "generate", pristine / "model", "ab", "--output", tmp_path / "out.txt")
     assert done.code == 1
     assert done.err.startswith("error: the system refused to read or write: No space left on device\n  where: ")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_doctor_calls_fatal_is_code_1(pristine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
