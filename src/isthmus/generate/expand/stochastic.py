@@ -22,16 +22,16 @@ from isthmus.generate.state import Candidates, SearchState
 class Stochastic:
     """The k outputs with the highest perturbed log-probabilities: k samples without replacement, in order of drawing.
 
-     A beam with log-probability phi has the perturbed one G = phi + Gumbel noise, and G is the greatest among all
-     outputs that begin like it. Its continuations are perturbed under the condition that their greatest is G again
-    ; thus beam search over G finds the best k of all outputs without seeing them. The score of a
-     beam is G, its memory phi. Noise is a function of request, position, beam and piece.
+    A beam with log-probability φ has the perturbed one G = φ + Gumbel noise, and G is the greatest among all outputs that begin
+    like it. Its continuations are perturbed under the condition that their greatest is G again; thus beam search over G finds the
+    best k of all outputs without seeing them. The score of a beam is G, its memory φ. Noise is a function of request,
+    position, beam and piece.
 
-     For G to keep its meaning, nothing may be added to a score: search without length penalty.
+    For G to keep its meaning, nothing may be added to a score: search without length penalty.
 
-     Attributes:
-         width: how many samples.
-         warpers: functions from logits [N, K, V] to logits, applied in order.
+    Attributes:
+        width: how many samples.
+        warpers: functions from logits [N, K, V] to logits, applied in order.
     """
 
     width: int
