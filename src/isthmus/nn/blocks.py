@@ -5,7 +5,7 @@ B batch, T position, D model, F feed-forward.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,19 @@ NormKind = Literal["layer", "rms"]
 Activation = Literal["relu", "gelu", "silu", "swiglu"]
 
 
+@final
+class RMSNorm(nn.RMSNorm):
+    """x / rms(x) · g (Zhang and Sennrich 2019), the gain in the type of x: torch has no kernel for mixed types."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The normed vectors [..., D]."""
+        gain = None if self.weight is None else self.weight.to(x.dtype)
+        return functional.rms_norm(x, self.normalized_shape, gain, self.eps)
+
+
 def build_norm(kind: NormKind, size: int, eps: float = 1e-5) -> nn.Module:
     """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang and Sennrich 2019)."""
-    return nn.LayerNorm(size, eps=eps) if kind == "layer" else nn.RMSNorm(size, eps=eps)
+    return nn.LayerNorm(size, eps=eps) if kind == "layer" else RMSNorm(size, eps=eps)
 
 
 class FeedForward(nn.Module):
