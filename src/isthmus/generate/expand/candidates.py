@@ -12,6 +12,8 @@ from torch import Tensor
 
 from isthmus.generate.state import Candidates, SearchState
 
+BLOCK = 64  # so many scores are looked at together
+
 
 class Expand(Protocol):
     """How a search looks for continuations."""
@@ -40,7 +42,7 @@ def top(scores_NX: Tensor, count: int) -> tuple[Tensor, Tensor]:
     `torch.topk` alone leaves open which of equal scores it takes, and in which order.
     """
     count = min(count, scores_NX.shape[1])
-    value_NC, index_NC = torch.topk(scores_NX, min(count + 1, scores_NX.shape[1]))
+    value_NC, index_NC = _largest(scores_NX, min(count + 1, scores_NX.shape[1]))
     edge_N = value_NC[:, count - 1]
     index_NC = index_NC[:, :count]
     if value_NC.shape[1] > count:
@@ -50,6 +52,22 @@ def top(scores_NX: Tensor, count: int) -> tuple[Tensor, Tensor]:
     index_NC = index_NC.sort(dim=1).values
     value_NC, order_NC = scores_NX.gather(1, index_NC).sort(dim=1, descending=True, stable=True)
     return value_NC, index_NC.gather(1, order_NC)
+
+
+def _largest(scores_NX: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """What `torch.topk` gives, several times faster on long rows: the best lie in the blocks with the highest maxima."""
+    N, X = scores_NX.shape
+    blocks = X // BLOCK
+    if blocks <= 2 * count:
+        value_NC, index_NC = torch.topk(scores_NX, count)
+        return value_NC, index_NC
+    highest_NB = scores_NX[:, : blocks * BLOCK].view(N, blocks, BLOCK).amax(dim=-1)
+    block_NC = torch.topk(highest_NB, count).indices
+    place_NX = (block_NC.unsqueeze(-1) * BLOCK + torch.arange(BLOCK, device=scores_NX.device)).flatten(1)
+    rest_NX = torch.arange(blocks * BLOCK, X, device=scores_NX.device).expand(N, -1)
+    place_NX = torch.cat([place_NX, rest_NX], dim=1)
+    value_NC, order_NC = torch.topk(scores_NX.gather(1, place_NX), count)
+    return value_NC, place_NX.gather(1, order_NC)
 
 
 def _first_of_equals(scores_NX: Tensor, edge_N1: Tensor, count: int) -> Tensor:
