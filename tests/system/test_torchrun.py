@@ -25,7 +25,7 @@ def together(*arguments: object, folder: Path) -> subprocess.Popen[bytes]:
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "isthmus"]
         + [str(argument) for argument in arguments],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        env={**{name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -105,29 +105,35 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
 def _scores(query_BHTK: Tensor, key_BGSK: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
     """Q Kᵀ · scale [B, H, T, S], the lowest number where not allowed.
 
-    H/G query heads in a row share a key head: they are read as H/G·T queries of one head, so that keys are not repeated in memory.
+    With a head of keys for each of queries, the mask is the addend of one batched product. H/G query heads in a row may also share
+    a key head, which is not repeated in memory.
     """
     B, H, T, K = query_BHTK.shape
     G, S = key_BGSK.shape[1:3]
-    query_CQK = query_BHTK.reshape(B * G, H // G * T, K)
-    key_CKS = key_BGSK.reshape(B * G, S, K).transpose(1, 2)
-    if allowed is None:
-        return torch.bmm(query_CQK * scale, key_CKS).view(B, H, T, S)
     lowest = torch.finfo(query_BHTK.dtype).min
+    if H != G:
+        scores_BHTS = torch.einsum("bgrtk,bgsk->bgrts", _grouped(query_BHTK * scale, G), key_BGSK).flatten(1, 2)
+        return scores_BHTS if allowed is None else scores_BHTS.masked_fill(~allowed, lowest)
+    query_CTK, key_CKS = query_BHTK.reshape(B * H, T, K), key_BGSK.reshape(B * H, S, K).transpose(1, 2)
+    if allowed is None:
+        return torch.bmm(query_CTK * scale, key_CKS).view(B, H, T, S)
     bias = torch.zeros_like(allowed, dtype=query_BHTK.dtype).masked_fill_(~allowed, lowest)
-    if allowed.shape[:2] == (1, 1) and H == G:
-        bias_CQS = bias[0]
-    else:
-        rows = bias.shape[2] if H == G else T
-        bias_CQS = bias.expand(B, H, rows, S).reshape(B * G, H // G * rows, S)
-    return torch.baddbmm(bias_CQS, query_CQK, key_CKS, alpha=scale).view(B, H, T, S)
+    bias_CTS = bias[0] if allowed.shape[:2] == (1, 1) else bias.expand(B, H, -1, S).reshape(B * H, bias.shape[2], S)
+    return torch.baddbmm(bias_CTS, query_CTK, key_CKS, alpha=scale).view(B, H, T, S)
 
 
 def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
     """The weighted sums of values [B, H, T, K], heads shared as in `_scores`."""
-    B, H, T, S = weights_BHTS.shape
-    G, _, K = value_BGSK.shape[1:]
-    return torch.bmm(weights_BHTS.view(B * G, H // G * T, S), value_BGSK.reshape(B * G, S, K)).view(B, H, T, K)
+    G = value_BGSK.shape[1]
+    if weights_BHTS.shape[1] == G:
+        return torch.matmul(weights_BHTS, value_BGSK)
+    return torch.einsum("bgrts,bgsk->bgrtk", _grouped(weights_BHTS, G), value_BGSK).flatten(1, 2)
+
+
+def _grouped(x_BHTX: Tensor, groups: int) -> Tensor:
+    """[B, H, T, X] -> [B, G, H/G, T, X]."""
+    B, H, T, X = x_BHTX.shape
+    return x_BHTX.reshape(B, groups, H // groups, T, X)
 
 
 def _fused(
