@@ -14,22 +14,20 @@ Where there is a beam, it is doubled as well (greedy search gets five).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 from isthmus.data.codec import Codec
-from isthmus.generate.jobs import Found, Job, Target
+from isthmus.generate.jobs import Found, Job, SearchJobs, Target
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile, is_copy, repeated
 from isthmus.generate.repair import Fault, Repair
 from isthmus.generate.state import Hypothesis
 from isthmus.text.scripts import scripts
 from isthmus.text.vocabulary import EOS
-
-SearchJobs = Callable[[Sequence[Job], Target, GenerationOptions], list[Found]]
 
 _SHORTEST_LOOP = 6
 _MOST_COPIES = 0.01

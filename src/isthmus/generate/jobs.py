@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
@@ -70,6 +70,10 @@ class Target:
     positions: int | None = None
 
 
+SearchJobs = Callable[[Sequence[Job], Target, GenerationOptions], list[Found]]
+"""Searches jobs, whoever runs the engine: the result of each is the same in whatever company."""
+
+
 def search_jobs(engine: Engine, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
     """Search all jobs; the result of each is the same in whatever company.
 
@@ -133,9 +137,29 @@ def prepared(
     Raises:
         InputError: the maximum length is more than the model can produce.
     """
-    limits = [length_limit(job, len(engine.start_ids), target.positions, options) for job in jobs]
+    requests = requests_of(jobs, len(engine.start_ids), target, options)
+    return (
+        partial(engine.step, weights=needs_weights(options)),
+        begun(engine, jobs, requests, options.rows),
+        rules_of(options, target.end, target.never, engine.device),
+    )
+
+
+def requests_of(jobs: Sequence[Job], start: int, target: Target, options: GenerationOptions) -> Requests:
+    """What the search of each job must know; the samples of a job stand together.
+
+    Args:
+        jobs: to search together.
+        start: how many ids an output begins with.
+        target: what a search must know of the target side.
+        options: how to generate.
+
+    Raises:
+        InputError: the maximum length is more than the model can produce.
+    """
+    limits = [length_limit(job, start, target.positions, options) for job in jobs]
     seed = 0 if options.seed is None else options.seed
-    requests = Requests.of(
+    return Requests.of(
         limits,
         min_length=[min(options.shortest(_pieces(job)), limit) for job, limit in zip(jobs, limits, strict=True)],
         seeds=[request_seed(seed, job.source) for job in jobs],
@@ -143,16 +167,27 @@ def prepared(
         prefixes=[job.prefix or options.beginning for job in jobs],
         sources=[job.source for job in jobs],
         constraints=[options.required] * len(jobs),
-    ).to(engine.device)
-    cache = engine.start(Padded.of([job.source for job in jobs]))
-    if options.rows > 1:
-        cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(options.rows))
-    rules = rules_of(options, target.end, target.never, engine.device)
-    return (
-        partial(engine.step, weights=options.attention or options.alignment or options.coverage_penalty > 0),
-        SearchState.begin(cache, engine.start_ids, requests),
-        rules,
     )
+
+
+def begun(engine: Engine, jobs: Sequence[Job], requests: Requests, rows: int) -> SearchState:
+    """The state before the first step.
+
+    Args:
+        engine: reads the sources.
+        jobs: to search together.
+        requests: `rows` for each job, in their order.
+        rows: how many sentences of the search one job becomes.
+    """
+    cache = engine.start(Padded.of([job.source for job in jobs]))
+    if rows > 1:
+        cache = cache.select(torch.arange(len(jobs), device=engine.device).repeat_interleave(rows))
+    return SearchState.begin(cache, engine.start_ids, requests.to(engine.device))
+
+
+def needs_weights(options: GenerationOptions) -> bool:
+    """Whether the engine must say where it looked."""
+    return options.attention or options.alignment or options.coverage_penalty > 0
 
 
 @torch.inference_mode()
@@ -162,10 +197,18 @@ def _search(
     """Search one batch."""
     finished = run(*prepared(engine, jobs, target, options))
     of_job = [finished[first : first + options.rows] for first in range(0, len(finished), options.rows)]
-    return [
-        tuple(_trimmed(one, len(job.source)) for one in _chosen(group, options))
-        for job, group in zip(jobs, of_job, strict=True)
-    ]
+    return [outputs_of(job, group, options) for job, group in zip(jobs, of_job, strict=True)]
+
+
+def outputs_of(job: Job, several: Sequence[Sequence[Hypothesis]], options: GenerationOptions) -> tuple[Hypothesis, ...]:
+    """The outputs to give of what the sentences of a job found.
+
+    Args:
+        job: what was searched for.
+        several: what each of its samples, or groups of beams, found.
+        options: what was asked for.
+    """
+    return tuple(_trimmed(one, len(job.source)) for one in _chosen(several, options))
 
 
 def _chosen(several: Sequence[Sequence[Hypothesis]], options: GenerationOptions) -> list[Hypothesis]:

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isthmus.core.errors import InputError
-from isthmus.engines.engine import Engine
 from isthmus.generate.answer import Answer
-from isthmus.generate.jobs import Found, Job, Target, search_jobs
+from isthmus.generate.jobs import Found, Job, SearchJobs, Target
 from isthmus.generate.options import GenerationOptions
 from isthmus.text.metrics import metric
 from isthmus.text.metrics.pairwise import pairwise_chrf
@@ -88,7 +87,7 @@ def by_risk(answers: Sequence[Answer], utility: str | Utility = "chrf", by_proba
 
 
 def search_by_risk(
-    engine: Engine,
+    search: SearchJobs,
     text: Callable[[Sequence[int]], str],
     jobs: Sequence[Job],
     target: Target,
@@ -97,7 +96,7 @@ def search_by_risk(
     """Draw `mbr` samples for each job, and keep those of the highest expected utility, which becomes their `normalised`.
 
     Args:
-        engine: what to draw from.
+        search: draws the samples.
         text: from ids to text.
         jobs: what to generate from.
         target: what a search must know of the target side.
@@ -107,7 +106,7 @@ def search_by_risk(
         InputError: the metric is unknown, or the maximum length more than the model can produce.
     """
     metric(options.mbr_metric)
-    drawn = search_jobs(engine, jobs, target, options.updated({"num_return_sequences": options.mbr}))
+    drawn = search(jobs, target, options.updated({"num_return_sequences": options.mbr}))
     kept = []
     for found in drawn:
         texts = [text(one.ids) for one in found.hypotheses]

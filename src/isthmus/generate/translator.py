@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +17,9 @@ from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
 from isthmus.generate.alternatives import alternatives
 from isthmus.generate.answer import Answer, GenerationWarning, answered
-from isthmus.generate.guards import Guards, SearchJobs, guarded
+from isthmus.generate.guards import Guards, guarded
 from isthmus.generate.inputs import Task, pair, taken_apart
-from isthmus.generate.jobs import Found, Job, Target, search_jobs
+from isthmus.generate.jobs import Found, Job, SearchJobs, Target, search_jobs
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile
 from isthmus.generate.risk import search_by_risk
@@ -49,6 +50,18 @@ class Translator:
     ) -> None:
         self.engine, self.codec, self.options, self.task = engine, codec, options, task
         self.guards = Guards.of(profile or Profile(), codec)
+        self.search: SearchJobs = partial(search_jobs, engine)
+
+    def through(self, engine: Engine, search: SearchJobs) -> Translator:
+        """The same translator, whose model another runs: a server, which joins the searches of many clients.
+
+        Args:
+            engine: runs the model where something else than a search is asked of it.
+            search: runs the searches.
+        """
+        other = copy.copy(self)
+        other.engine, other.search = engine, search
+        return other
 
     def generate(
         self,
@@ -221,9 +234,7 @@ class Translator:
 
     def _searched(self, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
         """What was found for each job, after a look by the guards if they are on."""
-        search: SearchJobs = partial(search_jobs, self.engine)
-        if options.mbr is not None:
-            search = partial(search_by_risk, self.engine, self.codec.text)
+        search = self.search if options.mbr is None else partial(search_by_risk, self.search, self.codec.text)
         guards = self.guards if options.guards else None
         found = search(jobs, target, options) if guards is None else guarded(search, jobs, target, options, guards)
         if options.alternatives == 0:
