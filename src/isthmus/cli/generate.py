@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import answers, generation, options, reading
-from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.generate.answer import Answer
@@ -119,10 +118,7 @@ def generate(
     """
     given = generation.given(locals())
     inputs: Iterable[str] = reading.whole(text or (), source) if document else reading.texts(text or (), source)
-    if output is not None and output.is_dir():
-        raise InputError(
-            "the output must be a file", expected="a file", got="a folder", where=str(output), fix="name a file in it"
-        )
+    options.refuse_folder(output)
     from isthmus.generate.load import load
 
     machine = load(

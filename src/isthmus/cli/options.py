@@ -170,6 +170,14 @@ def refuse_pairs(recipe: Path, given: Sequence[object]) -> None:
         )
 
 
+def refuse_folder(output: Path | None) -> None:
+    """Raise an InputError if what is to be written as a file is a folder."""
+    if output is not None and output.is_dir():
+        raise InputError(
+            "the output must be a file", expected="a file", got="a folder", where=str(output), fix="name a file in it"
+        )
+
+
 def one_line(text: str) -> str:
     """A text without line breaks."""
     return re.sub(r"\s*[\r\n]\s*", " ", text)

@@ -67,6 +67,19 @@ class Looked:
     attention_TS: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Which word each piece of a stretch belongs to, by its number; None for a piece of no word.
+
+    Attributes:
+        source: for each position of the source.
+        target: for each piece of the output.
+    """
+
+    source: tuple[int | None, ...]
+    target: tuple[int | None, ...]
+
+
 def aligned(source: str, target: str, parts: Sequence[Looked], codec: Codec) -> tuple[WordPair, ...]:
     """A pair for each word of the output that can be traced, in the order of the output.
 
@@ -79,10 +92,37 @@ def aligned(source: str, target: str, parts: Sequence[Looked], codec: Codec) -> 
         parts: what was looked at, for each stretch of the output in order.
         codec: ids to text.
     """
-    source_words, target_words = _words(source), _words(target)
-    source_word, target_word = _word_of(source_words), _word_of(target_words)
+    source_words, target_words = words(source), words(target)
     shares: dict[int, dict[int, float]] = {}
     pieces: dict[int, int] = {}
+    for part, trace in zip(parts, traces(source, target, parts, codec), strict=False):
+        for row, word in zip(part.attention_TS.tolist(), trace.target, strict=False):
+            if word is None:
+                continue
+            pieces[word] = pieces.get(word, 0) + 1
+            of = shares.setdefault(word, {})
+            for share, start in zip(row, trace.source, strict=False):
+                if start is not None:
+                    of[start] = of.get(start, 0.0) + share
+    found = []
+    for word, of in sorted(shares.items()):
+        if of:
+            best = max(sorted(of), key=of.__getitem__)
+            found.append(WordPair(source_words[best], target_words[word], of[best] / pieces[word]))
+    return tuple(found)
+
+
+def traces(source: str, target: str, parts: Sequence[Looked], codec: Codec) -> list[Trace]:
+    """Which words the pieces of each stretch belong to; empty where the pieces do not spell the texts.
+
+    Args:
+        source: the whole input.
+        target: the whole output.
+        parts: the stretches of the output in order; where the decoder looked is not read.
+        codec: ids to text.
+    """
+    source_word, target_word = _word_of(words(source)), _word_of(words(target))
+    found = []
     said = 0
     for part in parts:
         own = codec.own_places(part.source)
@@ -90,24 +130,23 @@ def aligned(source: str, target: str, parts: Sequence[Looked], codec: Codec) -> 
         written = _places(codec.target, part.ids, said)
         said = written.pop()
         if read.pop() > len(source_word) or said > len(target_word):
-            return ()
-        for row, to in zip(part.attention_TS[:, own].tolist(), written, strict=False):
-            if to >= len(target_word):
-                continue
-            word = target_word[to]
-            pieces[word] = pieces.get(word, 0) + 1
-            for share, start in zip(row, read, strict=True):
-                if start < len(source_word):
-                    of = shares.setdefault(word, {})
-                    of[source_word[start]] = of.get(source_word[start], 0.0) + share
-    found = []
-    for word, of in sorted(shares.items()):
-        best = max(sorted(of), key=of.__getitem__)
-        found.append(WordPair(source_words[best], target_words[word], of[best] / pieces[word]))
-    return tuple(found)
+            return []
+        of_place = dict(zip(own, (_at(source_word, place) for place in read), strict=True))
+        found.append(
+            Trace(
+                tuple(of_place.get(place) for place in range(len(part.source))),
+                tuple(_at(target_word, place) for place in written),
+            )
+        )
+    return found
 
 
-def _words(text: str) -> list[Span]:
+def _at(numbers: Sequence[int], place: int) -> int | None:
+    return numbers[place] if place < len(numbers) else None
+
+
+def words(text: str) -> list[Span]:
+    """The words of a text and their places."""
     return [Span(word.group(), word.start(), word.end()) for word in _WORD.finditer(text)]
 
 

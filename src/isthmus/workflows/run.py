@@ -26,6 +26,7 @@ from isthmus.train.progress import shown
 from isthmus.train.track import build_tracker, tracked
 from isthmus.train.trainer import resumed_runtime, train
 from isthmus.train.validate import LossValidator, Validator
+from isthmus.workflows.alignment import note_alignment
 from isthmus.workflows.budget import check_minutes, steps_for, within
 from isthmus.workflows.card import card
 from isthmus.workflows.claim import RESOLVED, agreed, claim, has_begun
@@ -103,6 +104,7 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
             reason = _train(job, recipe, prepared, _events(job, interruption, recipe, out, console))
         if reason == "interrupted" or not team.first:
             return Fitted(out / "best", reason, None, interruption.signal)
+        note_alignment(out / "best", found.dev, found.train[0])
         return Fitted(out / "best", reason, _report(recipe, found, out, console))
 
 
