@@ -17,6 +17,7 @@ from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.dropout import dropout as drop
 from isthmus.nn.masks import causal_TT, past_BTS
 from isthmus.nn.positions import Rotary
+from isthmus.nn.softmax import softmax
 
 FUSED_FROM = (
     700 * 700
@@ -75,7 +76,7 @@ def attend(
     if not weights and _long(query_BHTK, key_BGSK, dropout):
         return _fused(query_BHTK, key_BGSK, value_BGSK, allowed, scale, dropout), None
     scores_BHTS = _scores(query_BHTK, key_BGSK, allowed, scale)
-    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32 if weights else None)
+    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32) if weights else softmax(scores_BHTS)
     context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
     if allowed is None or known(some := allowed.any(dim=-1, keepdim=True)):
         return context_BHTK, weights_BHTS if weights else None

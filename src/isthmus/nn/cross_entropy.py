@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from isthmus.core.runtime import known, working_dtype
 
-LOGITS = 1 << 21  # so many logits at a time: what stays in a cache of a few megabytes
+LOGITS = 1 << 24  # so many logits at a time: what some tens of megabytes hold
 LEAST, MOST = 64, 1024  # but so many rows at least, that products are efficient, and at most
-TINY = 1e-30  # a probability above this has all its digits
+SAFE = 1e-20  # sums of powers from here to its inverse have lost nothing
 
 
 def chunk(vocabulary: int) -> int:
@@ -67,8 +67,13 @@ def naive_cross_entropy(
 class _Fused(torch.autograd.Function):
     """Loss and gradients in one pass: d loss / d logits = softmax - ((1-ε) onehot + ε/V).
 
-    What label smoothing adds is the same for every word, hence linear algebra over states and no pass over logits:
-    Σᵥ zᵥ = h · Σᵥ wᵥ, and the part -ε/V of the gradient likewise.
+    What makes it fast:
+
+    - Everything is transposed (a word a row), so that no product has a transposed operand.
+    - Powers are never normalised: 1/Z scales a row of the small factors of a product instead. Z itself is a row of one of the products.
+    - The target's own term is kept apart: its logit and its part of Z and of the gradient are float32, of states.
+    - What label smoothing adds is the same for every word, hence linear algebra over states and no pass over logits:
+      Σᵥ zᵥ = h · Σᵥ wᵥ, and the part -ε/V of the gradient likewise.
     """
 
     @staticmethod
@@ -81,43 +86,25 @@ class _Fused(torch.autograd.Function):
         weight_N: Tensor | None,
         smoothing: float,
     ) -> Tensor:
-        kind, V = working_dtype(weight_VD), weight_VD.shape[0]
+        kind = working_dtype(weight_VD)
         context.feature_dtype = features_ND.dtype
         with torch.autocast(features_ND.device.type, enabled=False):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
-            b_V = None if bias_V is None else bias_V.to(kind)
-            mean_D = weight_VD.float().mean(dim=0)
-            mean = 0.0 if bias_V is None else bias_V.float().mean()
-            weighted_ND = x_ND if weight_N is None else (x_ND * weight_N[:, None]).to(kind)
-            loss_N = smoothing * -(x_ND.float() @ mean_D + mean)
-            grad_x_ND = torch.empty_like(x_ND)
-            grad_w_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
-            grad_b_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
-            row_C = torch.arange(chunk(V), device=x_ND.device)
-            for start in range(0, x_ND.shape[0], chunk(V)):
-                part = slice(start, start + chunk(V))
-                logits_CV, target_C = functional.linear(x_ND[part], w_VD, b_V), target_N[part]
-                probs_CV, place = torch.softmax(logits_CV, dim=-1), (row_C[: len(target_C)], target_C)
-                loss_N[part] += _log_z(logits_CV, probs_CV, place) - (1 - smoothing) * logits_CV[place].float()
-                probs_CV[place] -= 1 - smoothing
-                grad_CV = probs_CV
-                torch.mm(grad_CV, w_VD, out=grad_x_ND[part])
-                if kind == torch.float32:
-                    grad_w_VD.addmm_(grad_CV.t(), weighted_ND[part])
-                else:
-                    grad_w_VD += grad_CV.t() @ weighted_ND[part]
-                if grad_b_V is not None:
-                    grad_b_V += (grad_CV if weight_N is None else grad_CV * weight_N[part, None]).sum(dim=0)
-            grad_x_ND -= (smoothing * mean_D).to(kind)
-            grad_w_VD -= smoothing / V * weighted_ND.float().sum(dim=0)
-            count = torch.tensor(float(x_ND.shape[0])) if weight_N is None else weight_N.sum()
-            if grad_b_V is not None:
-                grad_b_V -= smoothing / V * count.to(grad_b_V)
-            if weight_N is not None:
-                grad_x_ND *= weight_N[:, None].to(kind)
-                loss_N *= weight_N
-        context.save_for_backward(grad_x_ND, grad_w_VD, grad_b_V)
-        return loss_N.sum()
+            if bias_V is not None:  # as one more feature, which is always 1
+                x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)
+                w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
+            loss_N, grad_x_ND, grad_w_VD = _pass(x_ND, w_VD, target_N, weight_N, smoothing)
+            mean_D = w_VD.float().mean(dim=0)
+            loss_N -= smoothing * (x_ND.float() @ mean_D)
+            grad_x_ND -= smoothing * mean_D if weight_N is None else smoothing * weight_N[:, None] * mean_D
+            weighted_ND = x_ND if weight_N is None else x_ND * weight_N[:, None]
+            grad_w_VD -= smoothing / w_VD.shape[0] * weighted_ND.float().sum(dim=0)
+            total = loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
+        D = weight_VD.shape[1]
+        context.save_for_backward(
+            grad_x_ND[:, :D], grad_w_VD[:, :D], None if bias_V is None else grad_w_VD[:, D].contiguous()
+        )
+        return total
 
     @staticmethod
     def backward(context: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
@@ -127,9 +114,49 @@ class _Fused(torch.autograd.Function):
         return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None
 
 
-def _log_z(logits_CV: Tensor, probs_CV: Tensor, place: tuple[Tensor, Tensor]) -> Tensor:
-    """log Σ exp(z) = z - log p [C], at the target; where that has underflowed (or asking would wait for a GPU) at the likeliest word."""
-    prob_C = probs_CV[place].float()
-    if known(prob_C > TINY):
-        return logits_CV[place].float() - prob_C.log()
-    return logits_CV.amax(dim=-1).float() - probs_CV.amax(dim=-1).float().log()
+def _pass(
+    x_ND: Tensor, w_VD: Tensor, target_N: Tensor, weight_N: Tensor | None, smoothing: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """log Z - (1-ε) z of the target [N], and the gradients of its weighted sum, in float32."""
+    size = chunk(w_VD.shape[0])
+    ones_1V = torch.ones_like(w_VD[:, :1].t())
+    read_EV = torch.cat([w_VD.t(), ones_1V])  # the weights as columns, and behind them what adds powers up
+    x_DN, said_ND = x_ND.t().contiguous(), w_VD[target_N].float()
+    logit_N = (x_ND.float() * said_ND).sum(dim=1)
+    loss_N, grad_x_ND = torch.empty_like(logit_N), torch.empty_like(said_ND)
+    grad_w_VD = torch.zeros_like(w_VD, dtype=torch.float32)
+    column_C = torch.arange(size, device=x_ND.device)
+    for start in range(0, len(target_N), size):
+        part = slice(start, start + size)
+        logit_C, target_C = logit_N[part], target_N[part]
+        place = target_C, column_C[: len(target_C)]
+        power_VC, own_C, read_CE, shift_C = _powers(x_DN[:, part], (w_VD, read_EV), place, logit_C)
+        z_C = read_CE[:, -1] + own_C
+        loss_N[part] = z_C.log() + shift_C - (1 - smoothing) * logit_C
+        scale_C = z_C.reciprocal() if weight_N is None else weight_N[part] / z_C
+        more_C = own_C - (1 - smoothing) * z_C
+        torch.addcmul(read_CE[:, :-1], said_ND[part], more_C[:, None], out=grad_x_ND[part]).mul_(scale_C[:, None])
+        power_VC[place] = more_C.to(power_VC.dtype)
+        grad_w_VD += torch.mm(power_VC, (x_ND[part] * scale_C[:, None]).to(power_VC.dtype))
+    return loss_N, grad_x_ND, grad_w_VD
+
+
+def _powers(
+    x_DC: Tensor, weights: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor], logit_C: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """exp(z - shift) of every word but the target [V, C] and of the target [C], the weights' sums of the former [C, E], the shift [C].
+
+    The shift is 0 where that is known to be safe afterwards; else (or where asking would wait for a GPU) the largest logit.
+    """
+    w_VD, read_EV = weights
+    for careful in (False, True) if x_DC.device.type == "cpu" else (True,):
+        power_VC = torch.mm(w_VD, x_DC)
+        shift_C = power_VC.amax(dim=0).float() if careful else torch.zeros_like(logit_C)
+        power_VC = (power_VC.sub_(shift_C.to(power_VC.dtype)) if careful else power_VC).exp_()
+        power_VC[place] = 0
+        own_C = (logit_C - shift_C).exp()
+        read_CE = torch.mm(read_EV, power_VC).t().float()
+        z_C = read_CE[:, -1] + own_C
+        if careful or known((z_C > SAFE) & (z_C < 1 / SAFE)):
+            break
+    return power_VC, own_C, read_CE, shift_C

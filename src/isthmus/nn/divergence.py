@@ -14,6 +14,8 @@ from torch.nn import functional
 from isthmus.core.runtime import working_dtype
 from isthmus.nn.cross_entropy import chunk
 
+TABLES = 8  # so many numbers a word and position are held at once
+
 
 def symmetric_divergence(
     one_ND: Tensor, other_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, weight_N: Tensor | None
@@ -62,8 +64,9 @@ class _Fused(torch.autograd.Function):
             grad_x_ND, grad_y_ND = torch.empty_like(x_ND), torch.empty_like(y_ND)
             grad_w_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
             grad_b_V = None if bias_V is None else torch.zeros_like(bias_V, dtype=torch.float32)
-            for start in range(0, x_ND.shape[0], chunk(weight_VD.shape[0])):
-                part = slice(start, start + chunk(weight_VD.shape[0]))
+            size = chunk(TABLES * weight_VD.shape[0])
+            for start in range(0, x_ND.shape[0], size):
+                part = slice(start, start + size)
                 log_p_CV = torch.log_softmax(functional.linear(x_ND[part], w_VD, b_V), dim=-1, dtype=torch.float32)
                 log_q_CV = torch.log_softmax(functional.linear(y_ND[part], w_VD, b_V), dim=-1, dtype=torch.float32)
                 p_CV, q_CV, log_ratio_CV = log_p_CV.exp(), log_q_CV.exp(), log_p_CV - log_q_CV

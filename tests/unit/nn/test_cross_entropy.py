@@ -112,3 +112,20 @@ def test_the_inputs_are_left_as_they_were() -> None:
     cross_entropy(*one).backward()  # type: ignore[no-untyped-call]
     for part, was in zip([part for part in one[:5] if isinstance(part, Tensor)], before, strict=True):
         assert torch.equal(part, was)
+
+
+@pytest.mark.parametrize("shift", [-300.0, 0.0, 300.0])
+def test_logits_far_from_zero_lose_nothing(shift: float) -> None:
+    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing = case(11, True, True, 0.1)
+    moved_V = (bias_V + shift).detach().requires_grad_() if bias_V is not None else None
+    check((features_ND, weight_VD, moved_V, target_N, weight_N, smoothing), rtol=1e-4)
+
+
+def test_in_bfloat16_a_probability_near_one_keeps_its_gradient() -> None:
+    """The target's own part is float32: what is left of a probability of 0.999 is not rounded away."""
+    weight_VD, target_N = torch.eye(V, D).requires_grad_(), torch.arange(D)
+    features_ND = (torch.eye(D) * 9.25).requires_grad_()
+    exact = torch.autograd.grad(naive_cross_entropy(features_ND, weight_VD, None, target_N, None, 0.0), features_ND)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = cross_entropy(features_ND, weight_VD, None, target_N, None, 0.0)
+    torch.testing.assert_close(torch.autograd.grad(loss, features_ND), exact, rtol=0.02, atol=1e-5)

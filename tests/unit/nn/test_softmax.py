@@ -1,0 +1,44 @@
+"""Softmax over short rows against torch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from isthmus.nn.softmax import softmax
+
+WIDTHS = [0, 1, 5, 15, 16, 17, 31, 32, 33]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+@pytest.mark.parametrize("shift", [0.0, 1e4, -1e4])
+def test_weights_and_gradients_are_those_of_torch(width: int, scale: float, shift: float) -> None:
+    generator = torch.Generator().manual_seed(width)
+    scores = (torch.randn(2, 3, 5, width, generator=generator) * scale + shift).requires_grad_()
+    direction = torch.randn(scores.shape, generator=generator)
+    found, expected = softmax(scores), torch.softmax(scores, dim=-1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    gradients = [torch.autograd.grad((each * direction).sum(), scores)[0] for each in (found, expected)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_in_bfloat16_it_is_near_the_softmax_in_float32(width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    scores = (torch.randn(7, width, generator=generator) * 3).bfloat16().requires_grad_()
+    direction = torch.randn(scores.shape, generator=generator).bfloat16()
+    found, expected = softmax(scores), torch.softmax(scores.float(), dim=-1)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=2**-7, atol=1e-6)
+    gradients = [torch.autograd.grad((each * direction).sum(), scores)[0].float() for each in (found, expected)]
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0.05, atol=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_masked_gets_nothing_and_a_row_of_nothing_else_is_finite(dtype: torch.dtype) -> None:
+    scores = torch.randn(3, 7).to(dtype)
+    scores[:, 4:] = torch.finfo(dtype).min
+    assert torch.equal(softmax(scores)[:, 4:], torch.zeros(3, 3, dtype=dtype))
+    scores[1] = torch.finfo(dtype).min
+    torch.testing.assert_close(softmax(scores), torch.softmax(scores, dim=-1), rtol=2**-7, atol=1e-6)
