@@ -50,3 +50,7 @@ class StateError(IsthmusError):
 
 class TrainingError(IsthmusError):
     """Training cannot go on, for example because the loss stayed non-finite."""
+
+
+class ExportError(IsthmusError):
+    """What was exported does not compute what the model does."""

@@ -15,7 +15,6 @@ from torch import Tensor
 from isthmus.core.padded import PAD, Padded
 from isthmus.data.cache import Block
 from isthmus.data.ragged import Ragged
-from isthmus.text.vocabulary import BOS
 
 Index = npt.NDArray[np.int64]
 
@@ -26,7 +25,7 @@ class Batch:
 
     Attributes:
         source: ids of the sources, with EOS.
-        target_in: BOS and the target without its EOS: what the decoder reads.
+        target_in: the start and the target without its end: what the decoder reads.
         target: the target with EOS: what the decoder should say. Same shape and lengths as `target_in`.
         weight_B: float32, how much each example counts.
         index_B: int64, the number of each example in the encoded corpora.
@@ -45,16 +44,17 @@ class Batch:
         return real / (self.source.ids_BT.numel() + self.target.ids_BT.numel())
 
 
-def collate(block: Block, rows: Index, index: Index) -> Batch:
+def collate(block: Block, rows: Index, index: Index, start: int) -> Batch:
     """Stack some rows of a block into a batch.
 
     Args:
         block: ids and weights in memory.
         rows: which rows of it [B].
         index: the numbers of these examples in the encoded corpora [B].
+        start: the id that the decoder reads first.
     """
     target_BT, lengths_B = _tensors(block.target, rows)
-    target_in_BT = torch.full_like(target_BT, BOS)
+    target_in_BT = torch.full_like(target_BT, start)
     target_in_BT[:, 1:] = target_BT[:, :-1]
     outside_BT = torch.arange(target_BT.shape[1])[None, :] >= lengths_B[:, None]
     return Batch(

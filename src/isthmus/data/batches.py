@@ -204,7 +204,7 @@ class Batches:
         """Load a pool and yield its batches; the pool leaves memory before the next one is loaded."""
         block = pool.sampled or Block.join([self._encoded.block(start, stop) for start, stop in pool.blocks])
         for rows in plan:
-            yield collate(block, pool.row[rows], pool.index[rows])
+            yield collate(block, pool.row[rows], pool.index[rows], self._codec.config.frame.start)
 
 
 def _small(rows: Ragged) -> Ragged:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -16,12 +17,28 @@ from isthmus.core.files import sha256, write_json
 from isthmus.data.example import Example
 from isthmus.text.build import load_tokenizer
 from isthmus.text.tokenizer import Tokenizer
-from isthmus.text.vocabulary import EOS, UNK
+from isthmus.text.vocabulary import BOS, EOS
 
 FORMAT = 1
 """Version of `codec.json`."""
 
 _SEEDS = 1 << 31
+
+
+class Frame(Config):
+    """The ids around texts, where a model from elsewhere has other ones than ours.
+
+    Attributes:
+        before: before the pieces of a source.
+        after: behind them.
+        start: what the decoder reads before the first piece.
+        first: what every target begins with.
+    """
+
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = (EOS,)
+    start: int = BOS
+    first: tuple[int, ...] = ()
 
 
 class CodecConfig(Config):
@@ -32,12 +49,14 @@ class CodecConfig(Config):
         context: how many context texts come before the source, each followed by `<sep>`; the last ones of an example.
         max_source_length: the most pieces of a whole source, with its end.
         max_target_length: the most pieces of a target, with its end.
+        frame: the ids around texts.
     """
 
     language_tag: bool = False
     context: int = Field(default=0, ge=0)
     max_source_length: int = Field(default=1024, ge=2)
     max_target_length: int = Field(default=1024, ge=2)
+    frame: Frame = Frame()
 
 
 class Codec:
@@ -79,9 +98,14 @@ class Codec:
         return self._assemble(example, parts)
 
     def target_ids(self, example: Example, seed: int | None = None) -> list[int]:
-        """The ids of the target, with EOS at the end; a seed chooses a random segmentation."""
+        """The ids of the target, with its end; a seed chooses a random segmentation."""
         ids = self.target.encode(example.target) if seed is None else self.target.sample(example.target, seed % _SEEDS)
-        return [*ids, EOS]
+        return self._target(ids)
+
+    @property
+    def first_ids(self) -> tuple[int, ...]:
+        """What every target begins with: nothing, but in models from elsewhere."""
+        return self.config.frame.first
 
     def own_pieces(self, ids: Sequence[int]) -> list[int]:
         """Of the ids of a source, those of the last text: without language tag, context, other sources and end."""
@@ -91,12 +115,12 @@ class Codec:
         """The places of `own_pieces` in the ids of a source."""
         vocabulary = self.source.vocabulary
         first = max((place for place, one in enumerate(ids, 1) if one == vocabulary.sep), default=0)
-        silent = vocabulary.control - {UNK} | {EOS}
+        silent = vocabulary.control - {vocabulary.unk} | {vocabulary.eos}
         return [place for place in range(first, len(ids)) if ids[place] not in silent]
 
     def prefix_ids(self, example: Example) -> list[int]:
-        """The ids of the given beginning of the output, without EOS."""
-        return self.target.encode(example.prefix) if example.prefix else []
+        """The ids that the output must begin with, without its end."""
+        return [*self.first_ids, *(self.target.encode(example.prefix) if example.prefix else [])]
 
     def pairs(self, examples: Sequence[Example]) -> list[tuple[list[int], list[int]]]:
         """`source_ids` and `target_ids` of many examples, in one call of each tokenizer."""
@@ -104,7 +128,7 @@ class Codec:
         encoded = iter(self.source.encode_batch([text for several in texts for text in several]))
         targets = self.target.encode_batch([example.target for example in examples])
         return [
-            (self._assemble(example, [next(encoded) for _ in several]), [*target, EOS])
+            (self._assemble(example, [next(encoded) for _ in several]), self._target(target))
             for example, several, target in zip(examples, texts, targets, strict=True)
         ]
 
@@ -124,8 +148,9 @@ class Codec:
             )
 
     def text(self, ids: Iterable[int]) -> str:
-        """The text of generated ids, up to the first EOS; control pieces say nothing."""
-        return self.target.decode(list(takewhile(lambda value: value != EOS, ids)))
+        """The text of generated ids, up to the first end; control pieces say nothing."""
+        end = self.target.vocabulary.eos
+        return self.target.decode(list(takewhile(lambda value: value != end, ids)))
 
     def save(self, folder: Path) -> None:
         """Write the tokenizers (`joint.*`, or `source.*` and `target.*`) and `codec.json` into a folder."""
@@ -134,7 +159,7 @@ class Codec:
         else:
             self.source.save(folder, "source")
             self.target.save(folder, "target")
-        values = {"format": FORMAT, "joint": self.joint, "config": self.config.model_dump()}
+        values = {"format": FORMAT, "joint": self.joint, "config": self._described()}
         write_json(folder / "codec.json", values)
 
     @classmethod
@@ -181,13 +206,33 @@ class Codec:
         return [*context, *example.sources]
 
     def _assemble(self, example: Example, parts: Sequence[list[int]]) -> list[int]:
-        ids = self._tag(example) if self.config.language_tag else []
+        ids = [*self.config.frame.before, *(self._tag(example) if self.config.language_tag else [])]
         for number, part in enumerate(parts):
             if number:
-                ids.append(self.source.vocabulary.sep)
+                ids.append(self._sep())
             ids.extend(part)
-        ids.append(EOS)
+        ids.extend(self.config.frame.after)
         return ids
+
+    def _target(self, ids: Sequence[int]) -> list[int]:
+        return [*self.first_ids, *ids, self.target.vocabulary.eos]
+
+    def _described(self) -> dict[str, Any]:
+        """The configuration; the usual frame is left out, so that older codecs and this one are written alike."""
+        usual = self.config.frame == Frame()
+        return self.config.model_dump(mode="json", exclude={"frame"} if usual else None)
+
+    def _sep(self) -> int:
+        sep = self.source.vocabulary.sep
+        if sep < 0:
+            raise InputError(
+                "a model from elsewhere reads one text a source",
+                expected="one source without context",
+                got="several",
+                where="the input",
+                fix="join them into one text",
+            )
+        return sep
 
     def _tag(self, example: Example) -> list[int]:
         if not example.target_language:

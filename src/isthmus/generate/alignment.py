@@ -14,7 +14,6 @@ from torch import Tensor
 
 from isthmus.data.codec import Codec
 from isthmus.text.tokenizer import UNKNOWN, Tokenizer
-from isthmus.text.vocabulary import UNK
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]|[^\W_]+|[^\w\s]|_")
 """A run of letters and digits; of Han and Kana, each character; and each sign."""
@@ -164,7 +163,7 @@ def _places(tokenizer: Tokenizer, ids: Sequence[int], start: int) -> list[int]:
     """Before how many visible characters each piece begins, and at last how many there are, counted from `start`."""
     texts = [tokenizer.decode(ids[:stop]) for stop in range(len(ids) + 1)]
     whole = [
-        text if stop == len(ids) or (stop and ids[stop - 1] == UNK) else text.rstrip(UNKNOWN)
+        text if stop == len(ids) or (stop and ids[stop - 1] == tokenizer.vocabulary.unk) else text.rstrip(UNKNOWN)
         for stop, text in enumerate(texts)
     ]
     return [start + place for place in accumulate(map(_visible, whole), max)]

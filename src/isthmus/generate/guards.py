@@ -27,7 +27,6 @@ from isthmus.generate.profile import Profile, is_copy, repeated
 from isthmus.generate.repair import Fault, Repair
 from isthmus.generate.state import Hypothesis
 from isthmus.text.scripts import scripts
-from isthmus.text.vocabulary import EOS
 
 _SHORTEST_LOOP = 6
 _MOST_COPIES = 0.01
@@ -79,7 +78,11 @@ class Guards:
             codec: text to ids and back.
         """
         target = codec.target
-        ids = set(range(target.vocabulary.size)) - set(target.vocabulary.control) - {EOS} if profile.scripts else set()
+        ids = (
+            set(range(target.vocabulary.size)) - set(target.vocabulary.control) - {target.vocabulary.eos}
+            if profile.scripts
+            else set()
+        )
         letters = {one: scripts(target.decode([one])) for one in ids}
         return cls(
             profile, codec, frozenset(one for one, found in letters.items() if found.keys() - {*profile.scripts})

@@ -19,7 +19,6 @@ from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile
 from isthmus.generate.translator import Translator
 from isthmus.model.bundle import Bundle
-from isthmus.text.vocabulary import BOS
 
 
 def load(
@@ -102,7 +101,7 @@ def together(
 
 
 def _engine(bundle: Bundle, runtime: Runtime | None) -> Engine:
-    return TorchEngine(bundle.model, (BOS,), runtime)
+    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime)
 
 
 def _check_alike(one: Bundle, other: Bundle) -> None:

@@ -27,7 +27,6 @@ from isthmus.generate.score import Scored, scored, token_scores
 from isthmus.generate.stream import Delta, one_beam, streamed
 from isthmus.generate.variety import settled
 from isthmus.generate.wording import in_ids
-from isthmus.text.vocabulary import EOS
 
 WINDOW = 2048
 """How many inputs `each` reads ahead, to search those of similar length together."""
@@ -198,7 +197,7 @@ class Translator:
         taken = [taken_apart(one, self.task, options) for one in inputs]
         positions = self.task.positions
         jobs = [one.jobs(self.codec, positions, number) for number, one in enumerate(taken, first)]
-        target = Target(EOS, self.codec.target.vocabulary.control, positions)
+        target = Target(self.codec.target.vocabulary.eos, self.codec.target.vocabulary.control, positions)
         found = iter(self._searched([job for several in jobs for job in several], target, options))
         return [
             answered(one, several, list(islice(found, len(several))), self.codec, options)
@@ -229,7 +228,7 @@ class Translator:
         options = in_ids(one_beam(given, self._resolved(given)), self.codec)
         one = taken_apart(text, self.task, options)
         jobs = one.jobs(self.codec, self.task.positions, 1)
-        target = Target(EOS, self.codec.target.vocabulary.control, self.task.positions)
+        target = Target(self.codec.target.vocabulary.eos, self.codec.target.vocabulary.control, self.task.positions)
         return streamed(self.engine, one, jobs, target, options, self.guards)
 
     def _searched(self, jobs: Sequence[Job], target: Target, options: GenerationOptions) -> list[Found]:
@@ -239,9 +238,9 @@ class Translator:
         found = search(jobs, target, options) if guards is None else guarded(search, jobs, target, options, guards)
         if options.alternatives == 0:
             return found
-        size = self.codec.target.vocabulary.size
+        size, end = self.codec.target.vocabulary.size, self.codec.target.vocabulary.eos
         came = [
-            (job.source, (*one.ids, *[EOS] * (len(one.token_scores) - len(one.ids))))
+            (job.source, (*one.ids, *[end] * (len(one.token_scores) - len(one.ids))))
             for job, each in zip(jobs, found, strict=True)
             for one in each.hypotheses
         ]

@@ -9,7 +9,6 @@ from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
 from isthmus.generate.options import GenerationOptions
 from isthmus.text.tokenizer import Tokenizer
-from isthmus.text.vocabulary import UNK
 
 
 def in_ids(options: GenerationOptions, codec: Codec) -> GenerationOptions:
@@ -85,7 +84,9 @@ def _allowed(options: GenerationOptions, codec: Codec) -> dict[str, Any]:
     ids = {*options.allowed_outputs_ids, *(tuple(codec.target.encode(one)) for one in options.allowed_outputs)}
     if not ids:
         return {}
-    unwritable = next((one for one in options.allowed_outputs if UNK in codec.target.encode(one)), None)
+    unwritable = next(
+        (one for one in options.allowed_outputs if codec.target.vocabulary.unk in codec.target.encode(one)), None
+    )
     if unwritable is not None:
         raise InputError(
             "an allowed output cannot be written with the pieces of the model",
@@ -108,7 +109,7 @@ def spellings(word: str, tokenizer: Tokenizer) -> set[tuple[int, ...]]:
     found = {tuple(tokenizer.encode(word))}
     if inside[: len(before)] == before:
         found.add(tuple(inside[len(before) :]))
-    return {ids for ids in found if ids and UNK not in ids}
+    return {ids for ids in found if ids and tokenizer.vocabulary.unk not in ids}
 
 
 def _named_ids(options: GenerationOptions) -> Iterator[tuple[str, int]]:

@@ -12,7 +12,7 @@ from isthmus.core.config import Config
 from isthmus.core.errors import ConfigError, InputError
 from isthmus.nn.attention import HeadSizes, SelfAttention
 from isthmus.nn.blocks import Activation, FeedForward, NormKind, Residual, build_norm
-from isthmus.nn.positions import Learned, Rotary, Sinusoidal
+from isthmus.nn.positions import Learned, Rotary, Sinusoidal, Waves
 
 PositionKind = Literal["sinusoidal", "learned", "rotary", "none"]
 
@@ -62,12 +62,14 @@ class PositionConfig(Config):
         maximum: how many positions there are; longer inputs are an error (with `none` any length goes).
         offset: the table row of position 0.
         base: of the rotary waves.
+        waves: how the lengths of sinusoidal waves are spread: as in the paper, or with both ends (`inclusive`, as in M2M100).
     """
 
     kind: PositionKind = "sinusoidal"
     maximum: int = Field(default=1024, ge=1)
     offset: int = Field(default=0, ge=0)
     base: float = Field(default=10000.0, gt=1)
+    waves: Waves = "even"
 
     @property
     def limit(self) -> int | None:
@@ -78,7 +80,7 @@ class PositionConfig(Config):
 def build_added_positions(config: PositionConfig, d_model: int) -> nn.Module | None:
     """What is added to embeddings, or `None`."""
     if config.kind == "sinusoidal":
-        return Sinusoidal(config.maximum, d_model, config.offset)
+        return Sinusoidal(config.maximum, d_model, config.offset, config.waves)
     return Learned(config.maximum, d_model, config.offset) if config.kind == "learned" else None
 
 

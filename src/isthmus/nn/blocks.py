@@ -16,7 +16,7 @@ from isthmus.nn.attention import projection
 from isthmus.nn.dropout import add_dropped, dropout, skipped
 
 NormKind = Literal["layer", "rms"]
-Activation = Literal["relu", "gelu", "silu", "swiglu"]
+Activation = Literal["relu", "gelu", "gelu-tanh", "silu", "swiglu", "geglu-tanh"]
 
 
 @final
@@ -35,12 +35,13 @@ def build_norm(kind: NormKind, size: int, eps: float = 1e-5) -> nn.Module:
 
 
 class FeedForward(nn.Module):
-    """W₂ · activation(W₁ x), position by position; SwiGLU multiplies by a gate (Vaswani et al. 2017, section 3.3; Shazeer 2020).
+    """W₂ · activation(W₁ x), position by position; GLUs multiply by a gate (Vaswani et al. 2017, section 3.3; Shazeer 2020).
 
     Args:
         d_model: size D of the states.
         inner: size F in the middle.
-        activation: the non-linearity (`silu` is also called swish; Marian has it).
+        activation: the non-linearity (`silu` is also called swish; Marian has it). `-tanh` is the approximation of GELU that GPT-2
+            and T5 v1.1 have (Hendrycks and Gimpel 2016, section 2).
         dropout: probability to drop a feature in the middle.
         bias: whether the projections add a bias.
     """
@@ -49,16 +50,18 @@ class FeedForward(nn.Module):
         super().__init__()
         self.activation, self.dropout = activation, dropout
         self.inner = projection(d_model, inner, bias)
-        self.gate = projection(d_model, inner, bias) if activation == "swiglu" else None
+        self.gate = projection(d_model, inner, bias) if activation in ("swiglu", "geglu-tanh") else None
         self.outer = projection(inner, d_model, bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """States [B, T, D] to states [B, T, D]."""
         inner_BTF = self.inner(x_BTD)
-        if self.gate is not None:
+        if self.activation == "swiglu" and self.gate is not None:
             inner_BTF = functional.silu(self.gate(x_BTD)) * inner_BTF
-        elif self.activation == "gelu":
-            inner_BTF = functional.gelu(inner_BTF)
+        elif self.activation == "geglu-tanh" and self.gate is not None:
+            inner_BTF = functional.gelu(self.gate(x_BTD), approximate="tanh") * inner_BTF
+        elif self.activation in ("gelu", "gelu-tanh"):
+            inner_BTF = functional.gelu(inner_BTF, approximate="tanh" if self.activation == "gelu-tanh" else "none")
         elif self.activation == "silu":
             inner_BTF = functional.silu(inner_BTF)
         else:

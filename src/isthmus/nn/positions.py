@@ -6,18 +6,23 @@ B batch, T position, D model, H heads, K key size.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+Waves = Literal["even", "inclusive"]
 
-def sinusoid_table(positions: int, size: int) -> Tensor:
+
+def sinusoid_table(positions: int, size: int, waves: Waves = "even") -> Tensor:
     """PE[p, i] = sin(p / 10000^(2i/D)) in the first half, cos in the second [positions, size] (Vaswani et al. 2017, section 3.5).
 
     The paper interleaves sine and cosine; the halves are a fixed permutation of the same numbers (as in Marian and fairseq).
+    `inclusive` waves are 10000^(i/(D/2-1)), so that the slowest is exactly 10000 (tensor2tensor, fairseq, M2M100).
     """
     half = size // 2
-    frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000.0) / half))
+    steps = half if waves == "even" else max(1, half - 1)
+    frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000.0) / steps))
     angle = torch.arange(positions, dtype=torch.float64)[:, None] * frequency
     table = torch.zeros(positions, size, dtype=torch.float32)
     table[:, :half], table[:, half : 2 * half] = angle.sin().float(), angle.cos().float()
@@ -31,13 +36,14 @@ class Sinusoidal(nn.Module):
         positions: how many positions there are.
         size: size of a vector.
         offset: the table row of position 0.
+        waves: how their lengths are spread (see `sinusoid_table`).
     """
 
-    def __init__(self, positions: int, size: int, offset: int = 0) -> None:
+    def __init__(self, positions: int, size: int, offset: int = 0, waves: Waves = "even") -> None:
         super().__init__()
         self.offset = offset
         self.table: Tensor
-        self.register_buffer("table", sinusoid_table(positions + offset, size), persistent=False)
+        self.register_buffer("table", sinusoid_table(positions + offset, size, waves), persistent=False)
 
     def forward(self, position_BT: Tensor) -> Tensor:
         """Vectors [B, T, D] of the positions."""

@@ -63,7 +63,7 @@ class SentencePieceTokenizer(Tokenizer):
                 "not a SentencePiece model", expected="the bytes of a .model file", got=str(error)
             ) from None
         self._user_ids = frozenset(map(self._vocabulary.id, config.user_pieces))
-        scores = self._scores() if config.sampling > 0 else {}
+        scores = self.scores() if config.sampling > 0 else {}
         self._segmenter: Segmenter = UnigramSegmenter(scores, config.sampling)
         if config.model == "bpe":
             self._segmenter = MergeSegmenter(scores, config.sampling)
@@ -134,6 +134,15 @@ class SentencePieceTokenizer(Tokenizer):
         write_bytes(folder / f"{name}.model", self._bytes)
         write_json(folder / f"{name}.json", written(self))
 
+    def scores(self) -> dict[str, float]:
+        """The pieces that were learned, with their scores: log-probabilities, or for BPE the higher the earlier merged."""
+        model = self._processor
+        return {
+            model.id_to_piece(id): model.get_score(id)
+            for id in range(self._vocabulary.size)
+            if id not in self._user_ids and not (model.is_control(id) or model.is_unknown(id) or model.is_byte(id))
+        }
+
     def _segment(self, text: str, seed: int | None) -> list[int]:
         """One segmentation; `▁` goes through as a stand-in, whose bytes are then exchanged for those of `▁`.
 
@@ -166,15 +175,6 @@ class SentencePieceTokenizer(Tokenizer):
                 elif ids[-1:] != [UNK]:
                     ids.append(UNK)
         return ids
-
-    def _scores(self) -> dict[str, float]:
-        """The pieces that were learned, with their scores."""
-        model = self._processor
-        return {
-            model.id_to_piece(id): model.get_score(id)
-            for id in range(self._vocabulary.size)
-            if id not in self._user_ids and not (model.is_control(id) or model.is_unknown(id) or model.is_byte(id))
-        }
 
     def _spelled(self, char: str) -> list[int]:
         """The ids of the bytes of a character."""

@@ -95,6 +95,23 @@ def padding_pieces(size: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Special:
+    """Which ids of a vocabulary from elsewhere have a meaning of their own.
+
+    Attributes:
+        pad: fills up; any id that means nothing.
+        unk: for what no piece can write.
+        eos: ends a text.
+        control: others that are never generated and never made from user text.
+    """
+
+    pad: int
+    unk: int
+    eos: int
+    control: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Vocabulary:
     """The pieces of a model, in the order of their ids.
 
@@ -102,8 +119,11 @@ class Vocabulary:
     ordinary pieces, padding pieces up to a multiple of 8. `Vocabulary.of` builds one; the constructor takes all
     pieces and checks their order.
 
+    The vocabulary of a model from elsewhere has its own order and names its special ids.
+
     Attributes:
         pieces: every piece, reserved and padding ones included.
+        special: the special ids of a vocabulary from elsewhere; `None` for one of ours.
         languages: the languages that have a tag.
         user_pieces: the pieces that the user asked for: ordinary in every way but that they are never cut.
         control: ids that are never generated and never made from user text: the reserved pieces but EOS and the
@@ -114,12 +134,16 @@ class Vocabulary:
     """
 
     pieces: tuple[str, ...]
+    special: Special | None = None
     languages: tuple[str, ...] = field(init=False)
     user_pieces: tuple[str, ...] = field(init=False)
     control: frozenset[int] = field(init=False, repr=False, compare=False)
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if self.special is not None:
+            self._set_from_elsewhere(self.special)
+            return
         languages, user_pieces = _named(self.pieces)
         padding = _padding_at_end(self.pieces)
         ids = {piece: index for index, piece in enumerate(self.pieces)}
@@ -131,6 +155,16 @@ class Vocabulary:
         control = {*range(len(reserved)), *range(self.size - padding, self.size)} - {EOS} - user_ids
         object.__setattr__(self, "languages", languages)
         object.__setattr__(self, "user_pieces", user_pieces)
+        object.__setattr__(self, "control", frozenset(control))
+        object.__setattr__(self, "_ids", ids)
+
+    def _set_from_elsewhere(self, special: Special) -> None:
+        ids = {piece: index for index, piece in enumerate(self.pieces)}
+        if len(ids) < self.size:
+            raise _out_of_order(self.pieces, (), len(ids))
+        control = {special.pad, special.unk, *special.control} - {special.eos}
+        object.__setattr__(self, "languages", ())
+        object.__setattr__(self, "user_pieces", ())
         object.__setattr__(self, "control", frozenset(control))
         object.__setattr__(self, "_ids", ids)
 
@@ -150,18 +184,33 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many ids there are: a multiple of 8."""
+        """How many ids there are: in ours a multiple of 8."""
         return len(self.pieces)
 
     @property
+    def pad(self) -> int:
+        """The id that fills up."""
+        return PAD if self.special is None else self.special.pad
+
+    @property
+    def unk(self) -> int:
+        """The id of what no piece can write."""
+        return UNK if self.special is None else self.special.unk
+
+    @property
+    def eos(self) -> int:
+        """The id that ends a text."""
+        return EOS if self.special is None else self.special.eos
+
+    @property
     def sep(self) -> int:
-        """The id of `<sep>`."""
-        return SEP
+        """The id of `<sep>`; -1 in a vocabulary from elsewhere, which has none."""
+        return SEP if self.special is None else -1
 
     @property
     def mask(self) -> int:
-        """The id of `<mask>`."""
-        return MASK
+        """The id of `<mask>`; -1 in a vocabulary from elsewhere."""
+        return MASK if self.special is None else -1
 
     def __contains__(self, piece: str) -> bool:
         return piece in self._ids

@@ -70,7 +70,7 @@ def tame(request: pytest.FixtureRequest) -> SentencePieceTokenizer:
     tokenizer = train_tokenizer(SentencePieceConfig.model_validate(values), corpus())
     assert isinstance(tokenizer, SentencePieceTokenizer)
     if request.param == "unigram":
-        tokenizer._segmenter = UnigramSegmenter(tokenizer._scores(), 1000.0)
+        tokenizer._segmenter = UnigramSegmenter(tokenizer.scores(), 1000.0)
     return tokenizer
 
 

@@ -23,7 +23,6 @@ from isthmus.data.doctor.sides import Judge
 from isthmus.data.doctor.survey import SHOWN, Survey, Tally, chunks, place, survey
 from isthmus.data.example import Example
 from isthmus.data.pairs import Pairs, scan
-from isthmus.text.vocabulary import UNK
 
 Rows = npt.NDArray[np.int64]
 
@@ -135,7 +134,7 @@ def _judge_sides(found: list[tuple[int, Example]], first: int, pairs: Pairs, jud
 
 def _encode(example: Example, where: Place, codec: Codec, second: _Second) -> None:
     source, target = codec.source_ids(example), codec.target_ids(example)
-    unknown = source.count(UNK) + target.count(UNK)
+    unknown = source.count(codec.source.vocabulary.unk) + target.count(codec.target.vocabulary.unk)
     second.encoded += 1
     second.units += len(source) + len(target)
     second.unknown += unknown

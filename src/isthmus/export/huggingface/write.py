@@ -1,0 +1,169 @@
+"""A bundle as a folder that `AutoModelForSeq2SeqLM` and `AutoTokenizer` of transformers open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import transformers
+
+from isthmus.core.errors import ExportError
+from isthmus.core.files import new_folder, write_text
+from isthmus.core.runtime import Runtime
+from isthmus.engines.torch_engine import TorchEngine
+from isthmus.export.huggingface.families import Family, family_of, their_config
+from isthmus.export.huggingface.run import HuggingFace, quiet
+from isthmus.export.huggingface.tensors import their_tensors
+from isthmus.export.huggingface.tokenizer_out import pipeline
+from isthmus.export.parity import Origin, Parity, compared
+from isthmus.generate.options import GenerationOptions
+from isthmus.model.bundle import Bundle
+from isthmus.text.vocabulary import Vocabulary
+
+_CARRIED: Final = (
+    "num_beams",
+    "length_penalty",
+    "early_stopping",
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "epsilon_cutoff",
+    "eta_cutoff",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
+    "encoder_no_repeat_ngram_size",
+)
+"""Options that both have by one name and meaning."""
+
+
+def export(bundle: Bundle, out: Path, texts: Sequence[str], target_language: str = "") -> Parity:
+    """Write a bundle for transformers, open it there, and compare: the folder is there only if both compute the same.
+
+    Args:
+        bundle: the model.
+        out: the new folder.
+        texts: what to compare on.
+        target_language: whose tag a source begins with, if the model reads one.
+
+    Raises:
+        InputError: no class computes exactly this model, or the tokenizer cannot be written.
+        ExportError: the two differ on a text.
+    """
+    family = family_of(bundle.config, bundle.codec.target.vocabulary.pad)
+    language = target_language or str(bundle.info.get("target_language", ""))
+    tokenizer = pipeline(bundle.codec, language)
+    with quiet(), new_folder(out) as folder:
+        _write_model(bundle, family, folder)
+        _write_tokenizer(bundle, tokenizer, folder)
+        write_text(folder / "README.md", _card(family))
+        origin = Origin(
+            TorchEngine(bundle.model, (bundle.codec.config.frame.start,), Runtime()),
+            bundle.codec,
+            bundle.config.embedding.positions.limit,
+            language,
+        )
+        found = compared(origin, HuggingFace.open(folder), texts)
+        found.refuse()
+    return found
+
+
+def _write_model(bundle: Bundle, family: Family, folder: Path) -> None:
+    vocabulary = bundle.codec.target.vocabulary
+    ids = _special_ids(bundle, vocabulary)
+    values = {**their_config(bundle.config, vocabulary.size), **ids}
+    model = _model(family, values)
+    tensors = their_tensors(bundle.model, bundle.config)
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    computed = [name for name in missing if not name.endswith(("embed_positions.weight", "final_logits_bias"))]
+    if computed or unexpected:
+        raise ExportError(
+            "transformers has other weights than this model",
+            expected="the same names",
+            got=", ".join([*computed, *unexpected][:3]),
+            where=family.architecture,
+            fix="report it with the model's config.json and the version of transformers",
+        )
+    model.generation_config = _generation(bundle, ids)
+    model.save_pretrained(folder)
+
+
+def _model(family: Family, values: dict[str, Any]) -> Any:
+    """A model of the family with weights that are still to be set."""
+    match family.model_type:
+        case "marian":
+            return transformers.MarianMTModel(transformers.MarianConfig(**values))
+        case "bart":
+            return transformers.BartForConditionalGeneration(transformers.BartConfig(**values))
+        case "mbart":
+            return transformers.MBartForConditionalGeneration(transformers.MBartConfig(**values))
+        case "m2m_100":
+            return transformers.M2M100ForConditionalGeneration(transformers.M2M100Config(**values))
+        case _:
+            return transformers.PegasusForConditionalGeneration(transformers.PegasusConfig(**values))
+
+
+def _special_ids(bundle: Bundle, vocabulary: Vocabulary) -> dict[str, Any]:
+    start, first = bundle.codec.config.frame.start, bundle.codec.first_ids
+    return {
+        "pad_token_id": vocabulary.pad,
+        "bos_token_id": start,
+        "eos_token_id": vocabulary.eos,
+        "decoder_start_token_id": start,
+        "forced_bos_token_id": first[0] if first else None,
+        "forced_eos_token_id": None,
+    }
+
+
+def _generation(bundle: Bundle, ids: dict[str, Any]) -> Any:
+    """How the model generates unless told otherwise: as the bundle says, 5 beams by default, and never control pieces."""
+    given = GenerationOptions.of(bundle.generation, "generation.json").model_dump(exclude_unset=True)
+    carried = {name: given[name] for name in _CARRIED if name in given}
+    never = sorted(bundle.codec.target.vocabulary.control - {*bundle.codec.first_ids})
+    limit = bundle.config.embedding.positions.limit
+    return transformers.GenerationConfig(
+        **{"num_beams": 5, "max_length": limit or 1024, **carried, **ids, "suppress_tokens": never or None}
+    )
+
+
+def _write_tokenizer(bundle: Bundle, made: Any, folder: Path) -> None:
+    vocabulary = bundle.codec.source.vocabulary
+    named: dict[str, str] = {
+        "pad_token": vocabulary.piece(vocabulary.pad),
+        "unk_token": vocabulary.piece(vocabulary.unk),
+        "eos_token": vocabulary.piece(vocabulary.eos),
+        "bos_token": vocabulary.piece(bundle.codec.config.frame.start),
+    }
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        split_special_tokens=True,
+        clean_up_tokenization_spaces=False,
+        model_input_names=["input_ids", "attention_mask"],
+        model_max_length=bundle.codec.config.max_source_length,
+        **named,
+    ).save_pretrained(folder)
+
+
+def _card(family: Family) -> str:
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            "---",
+            "",
+            f"A model that was trained with Isthmus, as {family.architecture}. It computes what the original does.",
+            "",
+            "```python",
+            "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
+            "",
+            'tokenizer = AutoTokenizer.from_pretrained("this folder")',
+            'model = AutoModelForSeq2SeqLM.from_pretrained("this folder")',
+            'outputs = model.generate(**tokenizer(["..."], return_tensors="pt", padding=True))',
+            "tokenizer.batch_decode(outputs, skip_special_tokens=True)",
+            "```",
+            "",
+        ]
+    )

@@ -1,0 +1,127 @@
+"""What is exported opens with transformers' Auto classes and computes the same; what would not is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from isthmus.core.errors import ExportError, InputError
+from isthmus.core.padded import Padded
+from isthmus.export.huggingface.families import FAMILIES, family_of
+from isthmus.export.huggingface.write import export
+from isthmus.export.samples import drawn_texts
+from isthmus.generate.load import translator
+from isthmus.model.build import ModelConfig
+from isthmus.model.bundle import Bundle
+from tests.unit.export.tiny import KINDS, bundle, table
+
+TEXTS = ["abc de.", "h", "a longer text? it begins HERE!"]
+ARCHITECTURES = {family.model_type: family.architecture for family in FAMILIES}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_auto_classes_open_it_and_compute_the_same(kind: str, tmp_path: Path) -> None:
+    ours = bundle(table(kind))
+    parity = export(ours, tmp_path / "out", TEXTS[:2])
+    assert parity.exact
+    assert parity.outputs >= 2
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert type(model).__name__ == ARCHITECTURES[kind]
+    batch = tokenizer(TEXTS, return_tensors="pt", padding=True)
+    rows = [[*ours.codec.source.encode(text), 3] for text in TEXTS]
+    assert [ids[:length] for ids, length in zip(batch["input_ids"].tolist(), map(len, rows), strict=True)] == rows
+    target_in = Padded.of([[2, 150, 151], [2], [2, 149, 152, 153]])
+    with torch.no_grad():
+        logits = model(**batch, decoder_input_ids=target_in.ids_BT).logits.log_softmax(dim=-1)
+        expected = ours.model(Padded.of(rows), target_in)
+    real = target_in.mask_BT
+    torch.testing.assert_close(logits[real], expected[real], rtol=1e-4, atol=2e-5)
+    assert model.generation_config.suppress_tokens == sorted(ours.codec.target.vocabulary.control)
+
+
+def test_what_it_generates_reads_the_same(tmp_path: Path) -> None:
+    ours = bundle(table("pegasus"))
+    export(ours, tmp_path / "out", TEXTS[:1])
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    model: Any = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
+    found = model.generate(**tokenizer(TEXTS, return_tensors="pt", padding=True), num_beams=1, max_length=12)
+    expected = translator(ours).generate(TEXTS, num_beams=1, max_length=10, split_sentences=False, guards=False)
+    ended = [text for text, ids in zip(expected, found.tolist(), strict=True) if 3 in ids]
+    assert ended
+    assert [text for text in tokenizer.batch_decode(found, skip_special_tokens=True) if text in ended] == ended
+
+
+def change(kind: str, path: str, value: Any) -> ModelConfig:
+    values = ModelConfig.of(table(kind)).model_dump(mode="json")
+    *parents, last = path.split(".")
+    place = values
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return ModelConfig.of(values)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "said"),
+    [
+        ("pegasus", "encoder.layer.norm", "rms", "norm = rms"),
+        ("pegasus", "decoder.layer.norm_eps", 1e-6, "1e-06"),
+        ("pegasus", "decoder.layer.bias", False, "bias = false"),
+        ("pegasus", "encoder.layer.head_size", 5, "of size 5"),
+        ("pegasus", "encoder.layer.key_value_heads", 1, "key_value_heads = 1"),
+        ("pegasus", "decoder.layer.attention_scale", 0.3, "attention_scale = 0.3"),
+        ("pegasus", "decoder.layer.activation", "swiglu", "swiglu"),
+        ("pegasus", "decoder.layer.activation", "gelu", "relu and gelu"),
+        ("pegasus", "decoder.layer.norm_first", False, "True and False"),
+        ("pegasus", "connection.heads", 2, "heads=2"),
+        ("pegasus", "connection.scale", 0.3, "connection.scale = 0.3"),
+        ("pegasus", "connection", {"kind": "global-attention"}, "global-attention"),
+        ("pegasus", "encoder", {"kind": "recurrent"}, "encoder recurrent"),
+        ("pegasus", "encoder.final_norm", False, "encoder.final_norm = False"),
+        ("pegasus", "embedding.scale", 2.0, "embedding.scale = 2.0"),
+        ("pegasus", "embedding.norm", True, "a norm of embeddings"),
+        ("pegasus", "embedding.positions.kind", "rotary", "rotary positions"),
+        ("pegasus", "embedding.positions.kind", "none", "none positions"),
+        ("pegasus", "embedding.positions.offset", 3, "offset=3"),
+        ("pegasus", "head.scale", 0.5, "head.scale = 0.5"),
+        ("bart", "embedding.norm", False, "no norm of embeddings"),
+    ],
+)
+def test_what_no_class_computes_is_refused_with_the_reason(kind: str, path: str, value: Any, said: str) -> None:
+    with pytest.raises(InputError, match="no class that computes exactly") as caught:
+        family_of(change(kind, path, value))
+    assert said in caught.value.got
+
+
+def test_an_export_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = bundle(table("pegasus"))
+
+    def disturbed(model: Any, config: Any) -> Any:
+        found = genuine(model, config)
+        name = "model.encoder.layers.0.fc1.weight"
+        return {**found, name: found[name] + 0.01}
+
+    from isthmus.export.huggingface import write
+
+    genuine = write.their_tensors
+    monkeypatch.setattr(write, "their_tensors", disturbed)
+    with pytest.raises(ExportError, match="does not compute what the model does"):
+        export(ours, tmp_path / "out", TEXTS[:2])
+    assert not list(tmp_path.iterdir())
+
+
+def test_drawn_texts_are_the_same_every_time() -> None:
+    codec = bundle(table("pegasus")).codec
+    texts = drawn_texts(codec, 7)
+    assert texts == drawn_texts(codec, 7)
+    assert len({*texts}) >= 5
+
+
+def test_a_saved_bundle_still_exports(tmp_path: Path) -> None:
+    bundle(table("mbart")).save(tmp_path / "ours")
+    assert export(Bundle.load(tmp_path / "ours"), tmp_path / "out", TEXTS[:1]).exact
