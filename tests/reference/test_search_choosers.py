@@ -143,7 +143,7 @@ def test_no_repeated_ngram(logits: Tensor, produced: torch.LongTensor, size: int
 @pytest.mark.parametrize("size", [1, 2, 3, 23, 24])
 def test_no_ngram_of_the_source(logits: Tensor, produced: torch.LongTensor, size: int) -> None:
     source = torch.randint(4, 11, (ROWS, 23))
-    expected = hf.EncoderNoRepeatNGramLogitsProcessor(size, source)(produced, logits)  # type: ignore[arg-type]
+    expected = hf.EncoderNoRepeatNGramLogitsProcessor(size, source)(produced, logits)
     assert torch.equal(choose.no_copied_ngram(logits, produced, source, size), expected)
     assert bool((expected != logits).any()) == (size <= 3)
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from isthmus.core.errors import ExportError, InputError
 from isthmus.core.padded import Padded
 from isthmus.export.huggingface.families import FAMILIES, family_of
+from isthmus.export.huggingface.tensors import their_tensors
 from isthmus.export.huggingface.write import export
 from isthmus.export.samples import drawn_texts
 from isthmus.generate.load import translator
@@ -102,14 +103,11 @@ def test_an_export_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: 
     ours = bundle(table("pegasus"))
 
     def disturbed(model: Any, config: Any) -> Any:
-        found = genuine(model, config)
+        found = their_tensors(model, config)
         name = "model.encoder.layers.0.fc1.weight"
         return {**found, name: found[name] + 0.01}
 
-    from isthmus.export.huggingface import write
-
-    genuine = write.their_tensors
-    monkeypatch.setattr(write, "their_tensors", disturbed)
+    monkeypatch.setattr("isthmus.export.huggingface.write.their_tensors", disturbed)
     with pytest.raises(ExportError, match="does not compute what the model does"):
         export(ours, tmp_path / "out", TEXTS[:2])
     assert not list(tmp_path.iterdir())

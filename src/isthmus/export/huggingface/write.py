@@ -21,7 +21,7 @@ from isthmus.generate.options import GenerationOptions
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import Vocabulary
 
-_CARRIED: Final = (
+_CARRIED: Final[tuple[str, ...]] = (
     "num_beams",
     "length_penalty",
     "early_stopping",
@@ -121,12 +121,11 @@ def _special_ids(bundle: Bundle, vocabulary: Vocabulary) -> dict[str, Any]:
 def _generation(bundle: Bundle, ids: dict[str, Any]) -> Any:
     """How the model generates unless told otherwise: as the bundle says, 5 beams by default, and never control pieces."""
     given = GenerationOptions.of(bundle.generation, "generation.json").model_dump(exclude_unset=True)
-    carried = {name: given[name] for name in _CARRIED if name in given}
+    carried: dict[str, Any] = {name: given[name] for name in _CARRIED if name in given}
     never = sorted(bundle.codec.target.vocabulary.control - {*bundle.codec.first_ids})
     limit = bundle.config.embedding.positions.limit
-    return transformers.GenerationConfig(
-        **{"num_beams": 5, "max_length": limit or 1024, **carried, **ids, "suppress_tokens": never or None}
-    )
+    values: dict[str, Any] = {"num_beams": 5, "max_length": limit or 1024, **carried, **ids}
+    return transformers.GenerationConfig(**values, suppress_tokens=never or None)
 
 
 def _write_tokenizer(bundle: Bundle, made: Any, folder: Path) -> None:
