@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from isthmus.core.errors import InputError
@@ -15,7 +16,7 @@ from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.nn.positions import Waves
 
-ACTIVATIONS = {"relu": "relu", "gelu": "gelu", "silu": "silu", "gelu-tanh": "gelu_new"}
+ACTIVATIONS = MappingProxyType({"relu": "relu", "gelu": "gelu", "silu": "silu", "gelu-tanh": "gelu_new"})
 NORM_EPS = 1e-5
 
 
