@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from isthmus.model.transformer import Transformer
     from isthmus.workflows.average import average
     from isthmus.workflows.fit import fit
+    from isthmus.workflows.study import study
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "fit",
     "load",
     "search",
+    "study",
 ]
 
 _MODULE_OF: Final = MappingProxyType(
@@ -78,6 +80,7 @@ _MODULE_OF: Final = MappingProxyType(
         "fit": "isthmus.workflows.fit",
         "load": "isthmus.generate.load",
         "search": "isthmus.generate.search",
+        "study": "isthmus.workflows.study",
     }
 )
 

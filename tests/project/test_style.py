@@ -263,7 +263,7 @@ UNFINISHED = re.compile(r"\b(" + "TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 MACHINE = re.compile(r"(?<![\w.~$}/-])/(" + "work|root|home|Users|opt|mnt)/" + r"[\w.]")
 DATA = "shared" + "/data"
 SUFFIXES = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".cfg", ".html", ".json", ".sh", ""}
-FOLDERS = (".ci", "benchmarks", "docs", "examples", "recipes", "src", "tests")
+FOLDERS = (".ci", "benchmarks", "docs", "examples", "notebooks", "recipes", "src", "studies", "tests")
 
 
 def project_files() -> list[Path]:

@@ -74,7 +74,7 @@ def train(
         options.parsed(dev, languages),
         options.parsed(test, languages),
     )
-    _set_up(threads)
+    set_up(threads)
     allowed = frozenset(allow_changed or ())
     if recipe is None:
         folder = _folder(out)
@@ -86,7 +86,7 @@ def train(
     _train(request, folder)
 
 
-def _set_up(threads: int | None) -> None:
+def set_up(threads: int | None) -> None:
     """Set what holds for the whole process."""
     import torch
 

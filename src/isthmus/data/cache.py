@@ -168,6 +168,7 @@ def _key(corpora: Sequence[Corpus], codec: Codec, filters: FilterConfig, keep_te
             "part": None if corpus.part is None else asdict(corpus.part),
             "history": corpus.history,
             **({} if corpus.follows == "dialogue" else {"follows": corpus.follows}),
+            **({} if corpus.join == 1 else {"join": corpus.join}),
         }
         for corpus in corpora
     ]

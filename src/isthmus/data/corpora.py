@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import cycle, islice
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from isthmus.core.errors import ConfigError
+from isthmus.core.errors import ConfigError, DataError
 from isthmus.data.example import Example
 from isthmus.data.hashes import mix
 from isthmus.data.pairs import Pairs, read
@@ -33,6 +34,7 @@ class Corpus:
         part: which part of the pairs belongs to it; `None` is all of them.
         history: so many earlier sources become the context of each pair.
         follows: which ones are earlier (see `with_history`).
+        join: up to so many pairs in a row become one (see `joined`).
     """
 
     pairs: Pairs
@@ -40,6 +42,7 @@ class Corpus:
     part: Part | None = None
     history: int = 0
     follows: Follows = "dialogue"
+    join: int = 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.weight) and self.weight >= 1 / _FINEST):
@@ -49,6 +52,14 @@ class Corpus:
                 got=str(self.weight),
                 where=str(self.pairs),
                 fix="correct the weight, or leave the corpus out",
+            )
+        if self.join < 1 or (self.join > 1 and self.history):
+            raise ConfigError(
+                "pairs are joined as they are, without the sources before them",
+                expected="join of at least 1, and with more than 1 no history",
+                got=f"join = {self.join}, history = {self.history}",
+                where=str(self.pairs),
+                fix="leave one of them out",
             )
 
     def examples(self) -> Iterator[Example]:
@@ -60,9 +71,50 @@ class Corpus:
         found = read(self.pairs)
         if self.history:
             found = with_history(found, self.history, self.follows)
-        if self.part is None:
-            return found
-        return filter(self.part.holds, found)
+        if self.part is not None:
+            found = filter(self.part.holds, found)
+        return joined(found, self.join) if self.join > 1 else found
+
+
+def joined(examples: Iterable[Example], most: int) -> Iterator[Example]:
+    """Make long pairs of short ones: one pair, then two in a row as one, and so on up to `most`, then one again.
+
+    So a corpus of single sentences has sources of every length, whose targets are known. Sources and targets are put together with
+    a space between. A joined pair has the languages of its first one, and the mean of the weights; context, document and prefix
+    belong to single pairs and are dropped.
+
+    Args:
+        examples: in their order; those that are joined have equally many sources.
+        most: how many make one at most.
+
+    Raises:
+        DataError: two that are to be joined have different numbers of sources.
+    """
+    rest = iter(examples)
+    for count in cycle(range(1, most + 1)):
+        several = list(islice(rest, count))
+        if not several:
+            return
+        if len(several) == 1:
+            yield several[0]
+            continue
+        first = several[0]
+        odd = next((one for one in several if len(one.sources) != len(first.sources)), None)
+        if odd is not None:
+            raise DataError(
+                "pairs that are joined have equally many sources",
+                expected=f"{len(first.sources)}",
+                got=f"{len(odd.sources)}",
+                where=repr(odd.source[:60]),
+                fix="set `join` to 1, or give every pair as many sources",
+            )
+        yield Example(
+            sources=tuple(" ".join(texts) for texts in zip(*(one.sources for one in several), strict=True)),
+            target=" ".join(one.target for one in several),
+            source_language=first.source_language,
+            target_language=first.target_language,
+            weight=math.fsum(one.weight for one in several) / len(several),
+        )
 
 
 def with_history(examples: Iterable[Example], most: int, follows: Follows = "dialogue") -> Iterator[Example]:

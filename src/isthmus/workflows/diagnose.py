@@ -59,7 +59,7 @@ def visits(recipe: Recipe, base: Path, codec: Codec | None = None) -> tuple[Visi
 
     dev, test = whole(data.dev), whole(data.test)
     trained = [data.corpus(files, base).pairs for files in data.train]
-    return tuple(Visit(pairs, examine(pairs, dev, test, codec)) for pairs in trained)
+    return tuple(Visit(pairs, examine(pairs, dev, test, codec)) for pairs in dict.fromkeys(trained))
 
 
 def visits_with_vocabulary(recipe: Recipe, base: Path) -> tuple[Visit, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import tomllib
@@ -44,6 +45,7 @@ class Files(Config):
         history: so many earlier sources become the context of each pair.
         follows: which ones: of a `dialogue`, written as pairs of a turn and the reply; of the same `document` (a column of
             that name); or of the `line`s before, whatever they say.
+        join: one pair, then two in a row as one, and so on up to so many in turn: a corpus of short texts has long ones too.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Files(Config):
     half: Literal["first", "second"] | None = None
     history: NonNegativeInt = 0
     follows: Follows = "dialogue"
+    join: PositiveInt = 1
 
 
 class DataConfig(Config):
@@ -87,7 +90,7 @@ class DataConfig(Config):
         target = None if files.target is None else root / files.target
         pairs = Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
         part = None if files.half is None else Part(1 << 63, files.half == "first", "half")
-        return Corpus(pairs, files.weight, part, files.history, files.follows)
+        return Corpus(pairs, files.weight, part, files.history, files.follows, files.join)
 
 
 class TokenizersConfig(Config):
@@ -195,20 +198,30 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         InputError: the file is missing.
         ConfigError: it is not TOML, or breaks the schema.
     """
+    table = recipe_table(path)
+    for change in changes:
+        table = changed(table, _parsed(change))
+    return Recipe.of(table, str(path))
+
+
+def recipe_table(path: Path) -> dict[str, Any]:
+    """The plain values of a recipe's file, nothing resolved.
+
+    Raises:
+        InputError: the file is missing.
+        ConfigError: it is not TOML.
+    """
     existing_file(path, "the recipe")
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             "a recipe must be TOML", expected="TOML", got=str(error), where=str(path), fix="correct that line"
         ) from None
-    for change in changes:
-        _apply(table, change)
-    return Recipe.of(table, str(path))
 
 
-def _apply(table: dict[str, Any], change: str) -> None:
-    """Set one `key.path=value` in a table."""
+def _parsed(change: str) -> dict[str, Any]:
+    """One `key.path=value` of the command line."""
     keys, equals, text = change.partition("=")
     if not equals or not all(part.strip() for part in keys.split(".")):
         raise ConfigError(
@@ -219,17 +232,36 @@ def _apply(table: dict[str, Any], change: str) -> None:
             fix="for example train.steps=2000",
         )
     try:
-        value = tomllib.loads(f"value = {text}")["value"]
+        return {keys: tomllib.loads(f"value = {text}")["value"]}
     except tomllib.TOMLDecodeError:
-        value = text
-    *path, last = (part.strip() for part in keys.split("."))
-    for part in path:
-        table = table.setdefault(part, {})
-        if not isinstance(table, dict):
-            raise ConfigError(
-                "a field of a recipe has no fields of its own", got=change, where=part, fix="correct the path"
-            )
-    table[last] = value
+        return {keys: text}
+
+
+def changed(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with other values in some fields.
+
+    Args:
+        table: plain values; it stays as it is.
+        changes: values by the dotted names of their fields; a table replaces the one that was there.
+
+    Raises:
+        ConfigError: a name goes through a field that is no table.
+    """
+    new = copy.deepcopy(dict(table))
+    for keys, value in changes.items():
+        *path, last = (part.strip() for part in keys.split("."))
+        place = new
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(
+                    "a field of a recipe has no fields of its own",
+                    got=f"{keys}={value}",
+                    where=part,
+                    fix="correct the path",
+                )
+        place[last] = copy.deepcopy(value)
+    return new
 
 
 def plain(config: Config) -> dict[str, Any]:

@@ -32,8 +32,21 @@ from isthmus.workflows.card import card
 from isthmus.workflows.claim import RESOLVED, agreed, claim, has_begun
 from isthmus.workflows.diagnose import Visit, visits
 from isthmus.workflows.judge import GenerationValidator, provenance, report
-from isthmus.workflows.prepare import Corpora, Prepared, codec_of, corpora, prepare, questions
+from isthmus.workflows.prepare import Corpora, Prepared, Questions, codec_of, corpora, prepare, questions
 from isthmus.workflows.recipe import Recipe, plain, toml
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What the best model answered, and to what.
+
+    Attributes:
+        questions: the sources with their references.
+        outputs: the best output for each.
+    """
+
+    questions: Questions
+    outputs: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +58,14 @@ class Fitted:
         stopped: why training ended.
         report: scores of the best model on the test set (without one, on the development set); `None` after an interruption.
         signal: the number of the signal that interrupted, or 0.
+        answered: what the report scores.
     """
 
     bundle: Path
     stopped: StopReason
     report: Report | None
     signal: int = 0
+    answered: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,8 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         if reason == "interrupted" or not team.first:
             return Fitted(out / "best", reason, None, interruption.signal)
         note_alignment(out / "best", found.dev, found.train[0])
-        return Fitted(out / "best", reason, _report(recipe, found, out, console))
+        scored, answered = _report(recipe, found, out, console)
+        return Fitted(out / "best", reason, scored, answered=answered)
 
 
 def _made_ready(request: Request, out: Path, console: Console, team: Team) -> tuple[Recipe, Corpora, Prepared]:
@@ -235,11 +251,11 @@ def _train(job: Job, recipe: Recipe, prepared: Prepared, events: Iterator[Event]
     raise TrainingError("training ended without saying why")
 
 
-def _report(recipe: Recipe, found: Corpora, out: Path, console: Console) -> Report | None:
+def _report(recipe: Recipe, found: Corpora, out: Path, console: Console) -> tuple[Report | None, Answered | None]:
     """Score the best bundle on the test set, or without one on the development set."""
     metrics = recipe.metrics or recipe.validation.metrics
     if not metrics:
-        return None
+        return None, None
     corpus, name = (found.dev, "development") if found.test is None else (found.test, "test")
     machine = load(out / "best")
     asked = questions(corpus.examples())
@@ -252,4 +268,4 @@ def _report(recipe: Recipe, found: Corpora, out: Path, console: Console) -> Repo
         lines += [f"  source      {example.source}", f"  reference   {references[0]}", f"  hypothesis  {output}"]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return scored
+    return scored, Answered(asked, tuple(outputs))
