@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic import Field
 from torch import nn
@@ -11,10 +12,12 @@ from torch import nn
 from isthmus.core.config import Config
 from isthmus.core.errors import ConfigError, InputError
 from isthmus.nn.attention import HeadSizes, SelfAttention
+from isthmus.nn.bias import Alibi, RelativeAttention, RelativeBias, ScoreBias
 from isthmus.nn.blocks import Activation, FeedForward, NormKind, Residual, build_norm
 from isthmus.nn.positions import Learned, Rotary, Sinusoidal, Waves
+from isthmus.nn.segments import Segments
 
-PositionKind = Literal["sinusoidal", "learned", "rotary", "none"]
+PositionKind = Literal["sinusoidal", "learned", "rotary", "alibi", "t5", "transformer-xl", "none"]
 
 
 class LayerConfig(Config):
@@ -36,6 +39,8 @@ class LayerConfig(Config):
         activation_dropout: probability to drop a feature in the middle of the feed-forward layer.
         stochastic_depth: probability to leave a sublayer of the last layer out for an example; layers below have it in
             proportion to their height (Huang et al. 2016, section 3).
+        segment: positions that are read together; longer sequences are divided (Dai et al. 2019, section 3.2). `None`: all.
+        memory: how many positions before its segment one sees, without gradients; `None` is as many as a segment has.
     """
 
     heads: int = Field(default=8, ge=1)
@@ -52,17 +57,30 @@ class LayerConfig(Config):
     attention_dropout: float = Field(default=0.0, ge=0, lt=1)
     activation_dropout: float = Field(default=0.0, ge=0, lt=1)
     stochastic_depth: float = Field(default=0.0, ge=0, lt=1)
+    segment: int | None = Field(default=None, ge=1)
+    memory: int | None = Field(default=None, ge=0)
+
+    @property
+    def segments(self) -> Segments | None:
+        """How sequences are divided, if they are."""
+        if self.segment is None:
+            return None
+        return Segments(self.segment, self.segment if self.memory is None else self.memory)
 
 
 class PositionConfig(Config):
     """Configuration of positions.
 
     Attributes:
-        kind: how a position reaches the model.
-        maximum: how many positions there are; longer inputs are an error (with `none` any length goes).
+        kind: how a position reaches the model: added to embeddings (`sinusoidal`, `learned`), turned into queries and keys
+            (`rotary`), or as the distance of query and key (`alibi`, `t5`, `transformer-xl`).
+        maximum: how many positions there are; longer inputs are an error. Distances and `none` have no limit.
         offset: the table row of position 0.
         base: of the rotary waves.
         waves: how the lengths of sinusoidal waves are spread: as in the paper, or with both ends (`inclusive`, as in M2M100).
+        buckets: of T5's distances.
+        farthest: where the last of them begins, about.
+        shared: whether the layers of a stack share T5's table (not so in UMT5), or Transformer-XL's u and v.
     """
 
     kind: PositionKind = "sinusoidal"
@@ -70,11 +88,19 @@ class PositionConfig(Config):
     offset: int = Field(default=0, ge=0)
     base: float = Field(default=10000.0, gt=1)
     waves: Waves = "even"
+    buckets: int = Field(default=32, ge=4, multiple_of=2)
+    farthest: int = Field(default=128, ge=2)
+    shared: bool = True
 
     @property
     def limit(self) -> int | None:
         """The longest sequence, or `None` if any length goes."""
-        return None if self.kind == "none" else self.maximum
+        return self.maximum if self.kind in ("sinusoidal", "learned", "rotary") else None
+
+    @property
+    def in_attention(self) -> bool:
+        """Whether positions act inside of self-attention, so that there must be some."""
+        return self.kind in ("rotary", "alibi", "t5", "transformer-xl")
 
 
 def build_added_positions(config: PositionConfig, d_model: int) -> nn.Module | None:
@@ -84,11 +110,13 @@ def build_added_positions(config: PositionConfig, d_model: int) -> nn.Module | N
     return Learned(config.maximum, d_model, config.offset) if config.kind == "learned" else None
 
 
-def build_self_attention(config: LayerConfig, positions: PositionConfig, d_model: int) -> SelfAttention:
-    """Self-attention of a layer.
+def build_self_attentions(
+    config: LayerConfig, positions: PositionConfig, d_model: int, layers: int, causal: bool
+) -> list[SelfAttention]:
+    """Self-attention of every layer of a stack, which may share what they know of positions.
 
     Raises:
-        ConfigError: heads do not divide as they must, or rotary positions meet an odd head size.
+        ConfigError: heads do not divide as they must, or positions do not fit them.
     """
     shape = HeadShape(config.heads, config.key_value_heads, config.head_size)
     sizes = head_sizes(shape, d_model, config.attention_scale, config.bias, "model, layer")
@@ -100,8 +128,54 @@ def build_self_attention(config: LayerConfig, positions: PositionConfig, d_model
             where="model, layer",
             fix="change heads or head_size, or take other positions",
         )
-    rotary = Rotary(positions.maximum, sizes.head_size, positions.base) if positions.kind == "rotary" else None
-    return SelfAttention(sizes, config.attention_dropout, rotary)
+    segments = config.segments
+    if segments is None and config.memory is not None:
+        raise ConfigError(
+            "what is remembered stands before a segment",
+            expected="model, layer.segment",
+            got=f"memory = {config.memory} without it",
+            where="model, layer.memory",
+            fix="set `segment`, or leave out `memory`",
+        )
+    reach = positions.maximum if segments is None else max(positions.maximum, segments.length + segments.memory)
+    rotary = Rotary(reach, sizes.head_size, positions.base) if positions.kind == "rotary" else None
+    biases = build_score_biases(positions, sizes, layers, causal)
+    return [SelfAttention(sizes, config.attention_dropout, rotary, bias, segments) for bias in biases]
+
+
+def build_score_biases(
+    positions: PositionConfig, sizes: HeadSizes, layers: int, causal: bool
+) -> Sequence[ScoreBias | None]:
+    """What distances add to the scores of each layer.
+
+    Raises:
+        ConfigError: T5's last bucket begins before the wide ones do.
+    """
+    match positions.kind:
+        case "sinusoidal" | "learned" | "rotary" | "none":
+            return [None] * layers
+        case "alibi":
+            return [Alibi(sizes.heads) for _ in range(layers)]
+        case "t5":
+            single = positions.buckets // (2 if causal else 4)
+            if positions.farthest <= single:
+                raise ConfigError(
+                    "T5's wide buckets begin where the single distances end",
+                    expected=f"farthest above {single}, the single distances of {positions.buckets} buckets",
+                    got=f"farthest = {positions.farthest}",
+                    where="model.embedding.positions",
+                    fix="raise `farthest`, or take fewer buckets",
+                )
+            count = 1 if positions.shared else layers
+            tables = [RelativeBias(sizes.heads, positions.buckets, positions.farthest, causal) for _ in range(count)]
+            return tables * (layers // count)
+        case "transformer-xl":
+            size = (sizes.d_model, sizes.heads, sizes.head_size)
+            first = RelativeAttention(size, sizes.factor, causal)
+            terms = first.terms if positions.shared else None
+            return [first, *(RelativeAttention(size, sizes.factor, causal, terms) for _ in range(layers - 1))]
+        case other:
+            assert_never(other)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +238,11 @@ def check_length(length: int, limit: int | None, what: str) -> None:
 def build_feed_forward(config: LayerConfig, d_model: int) -> FeedForward:
     """The feed-forward part of a layer."""
     return FeedForward(d_model, config.feed_forward, config.activation, config.activation_dropout, config.bias)
+
+
+def heights(layers: int) -> list[float]:
+    """How high each layer of a stack stands, up to 1."""
+    return [(number + 1) / layers for number in range(layers)]
 
 
 def build_residual(config: LayerConfig, d_model: int, height: float = 1.0) -> Residual:

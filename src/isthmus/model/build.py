@@ -31,8 +31,10 @@ from isthmus.model.decoders.decoder import Decoder
 from isthmus.model.decoders.recurrent import RecurrentDecoderConfig
 from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.model.encoders import convolutional
 from isthmus.model.encoders import recurrent as recurrent_encoder
 from isthmus.model.encoders import transformer as transformer_encoder
+from isthmus.model.encoders.convolutional import ConvolutionalEncoderConfig
 from isthmus.model.encoders.encoder import Encoder
 from isthmus.model.encoders.recurrent import RecurrentEncoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
@@ -43,7 +45,9 @@ from isthmus.model.presets import preset_table
 from isthmus.model.sizes import Sizes
 from isthmus.nn.blocks import Embedding, build_norm, embedding_weight
 
-EncoderConfig = Annotated[TransformerEncoderConfig | RecurrentEncoderConfig, Field(discriminator="kind")]
+EncoderConfig = Annotated[
+    TransformerEncoderConfig | RecurrentEncoderConfig | ConvolutionalEncoderConfig, Field(discriminator="kind")
+]
 ConnectionConfig = Annotated[
     MultiHeadAttentionConfig | FixedVectorConfig | GlobalAttentionConfig | LocalAttentionConfig | NoConnectionConfig,
     Field(discriminator="kind"),
@@ -92,7 +96,7 @@ class ModelConfig(Config):
 
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
-        """A configuration by name: tiny, small, base, big; sutskever2014, cho2014, bahdanau2015, luong2015.
+        """A configuration by name: tiny, small, base, big; a paper's (vaswani2017, transformer-xl, bahdanau2015, ...); deep-shallow.
 
         Raises:
             ConfigError: there is no such preset.
@@ -177,13 +181,15 @@ def _check_fit(config: ModelConfig) -> None:
             where="model.connection",
             fix="take a connection that reads, or such a decoder",
         )
-    if config.embedding.positions.kind == "rotary" and (encoder.kind, decoder.kind) == ("recurrent", "recurrent"):
+    positions = config.embedding.positions
+    looks_back = isinstance(decoder, TransformerDecoderConfig) and decoder.past == "self-attention"
+    if positions.in_attention and not looks_back and not isinstance(encoder, TransformerEncoderConfig):
         raise ConfigError(
-            "rotary positions turn queries and keys of self-attention",
+            f"{positions.kind} positions act in self-attention",
             expected="a Transformer as encoder or decoder",
             got="no self-attention anywhere",
             where="model.embedding.positions",
-            fix='set kind = "none": recurrent parts know the order without',
+            fix='set kind = "none" for recurrent parts, which know the order without, or take positions that are added to embeddings',
         )
 
 
@@ -194,6 +200,8 @@ def _encoder(config: ModelConfig, embedding: Embedding) -> Encoder:
             return transformer_encoder.build(encoder, embedding, positions, config.d_model)
         case RecurrentEncoderConfig() as encoder:
             return recurrent_encoder.build(encoder, embedding, positions, config.d_model)
+        case ConvolutionalEncoderConfig() as encoder:
+            return convolutional.build(encoder, embedding, positions, config.d_model)
         case other:
             assert_never(other)
 

@@ -14,6 +14,7 @@ TRANSFORMERS: tuple[tuple[str, int, int, int, int], ...] = (
     ("base", 512, 2048, 6, 8),
     ("big", 1024, 4096, 6, 16),
 )
+VARIANTS: tuple[str, ...] = ("vaswani2017", "vaswani2017-big", "deep-shallow", "transformer-xl")
 RECURRENT: tuple[str, ...] = ("sutskever2014", "cho2014", "bahdanau2015", "luong2015")
 
 
@@ -26,9 +27,11 @@ def preset_table(name: str) -> dict[str, Any]:
     for known, d_model, feed_forward, layers, heads in TRANSFORMERS:
         if known == name:
             return transformer_table(d_model, feed_forward, (layers, layers), heads, 0.1)
+    if name in VARIANTS:
+        return variant_table(name)
     if name in RECURRENT:
         return recurrent_table(name)
-    names = [*(preset[0] for preset in TRANSFORMERS), *RECURRENT]
+    names = [*(preset[0] for preset in TRANSFORMERS), *VARIANTS, *RECURRENT]
     near = difflib.get_close_matches(name, names, n=1)
     raise ConfigError(
         "unknown preset",
@@ -52,6 +55,33 @@ def transformer_table(
         "decoder": {"kind": "transformer", "layers": layers[1], "layer": layer},
         "head": {"kind": "softmax"},
     }
+
+
+def variant_table(name: str) -> dict[str, Any]:
+    """A Transformer as in a paper, as plain values; what is said of sizes for a processor holds here too.
+
+    - `vaswani2017` and `vaswani2017-big`: post-norm, sinusoidal, all embeddings tied (Vaswani et al. 2017, table 3: dropout 0.1 and
+      0.3).
+    - `deep-shallow`: 12 layers that read all at once, one that writes step by step (Kasai et al. 2021); the paper's d_model is 512.
+    - `transformer-xl`: encoder and decoder read segments of 128 positions, remember as many before each, and know positions by
+      distance (Dai et al. 2019); the paper's model is a language model of 12 layers or more.
+
+    Args:
+        name: one of the four.
+    """
+    if name == "deep-shallow":
+        return transformer_table(256, 1024, (12, 1), 4, 0.1)
+    if name == "transformer-xl":
+        table = transformer_table(256, 1024, (3, 3), 4, 0.1)
+        table["embedding"]["positions"] = {"kind": "transformer-xl"}
+        more: dict[str, Any] = {"segment": 128, "memory": 128}
+    else:
+        big = name == "vaswani2017-big"
+        sizes = (1024, 4096, (6, 6), 16, 0.3) if big else (512, 2048, (6, 6), 8, 0.1)
+        table, more = transformer_table(*sizes), {"norm_first": False}
+    for part in ("encoder", "decoder"):
+        table[part]["layer"] = {**table[part]["layer"], **more}
+    return table
 
 
 def recurrent_table(name: str, d_model: int = 256) -> dict[str, Any]:

@@ -6,7 +6,7 @@ B row of the search, N source.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import torch
@@ -112,6 +112,18 @@ class DecoderState:
             self.used,
             self.rows_per_source,
         )
+
+    def detached(self) -> DecoderState:
+        """The same state, through whose past no gradient flows: where a segment ends in training; consumes this one.
+
+        Gradients still reach the memory through the links.
+
+        Raises:
+            StateError: this state was consumed before.
+        """
+        self.ticket.spend()
+        links = tuple(replace(link, written=tuple(part.detach() for part in link.written)) for link in self.links)
+        return replace(self, past=tuple(part.detached() for part in self.past), links=links, ticket=Ticket())
 
     @staticmethod
     def join(states: Sequence[DecoderState]) -> DecoderState:

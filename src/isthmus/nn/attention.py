@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.core.runtime import known
+from isthmus.nn.bias import ScoreBias
 from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.dropout import dropout as drop
 from isthmus.nn.masks import causal_TT, past_BTS
 from isthmus.nn.positions import Rotary
+from isthmus.nn.segments import Divided, Segments
 from isthmus.nn.softmax import softmax
 
 FUSED_FROM = (
@@ -58,8 +60,9 @@ def attend(
     scale: float,
     dropout: float = 0.0,
     weights: bool = True,
+    bias: Tensor | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """softmax(Q Kᵀ · scale) V, where not-allowed pairs get weight 0 (Vaswani et al. 2017, section 3.2.1).
+    """softmax(Q Kᵀ · scale + bias) V, where not-allowed pairs get weight 0 (Vaswani et al. 2017, section 3.2.1).
 
     Args:
         query_BHTK: queries.
@@ -69,13 +72,14 @@ def attend(
         scale: factor on the products.
         dropout: probability to drop a weight.
         weights: whether the caller wants the weights; without them a fused kernel may be used.
+        bias: added to the scaled products, [B or 1, H, T, S], or `None`.
 
     Returns:
         context_BHTK, and weights_BHTS (before dropout) or `None` if not wanted.
     """
     if not weights and _long(query_BHTK, key_BGSK, dropout):
-        return _fused(query_BHTK, key_BGSK, value_BGSK, allowed, scale, dropout), None
-    scores_BHTS = _scores(query_BHTK, key_BGSK, allowed, scale)
+        return _fused(query_BHTK, key_BGSK, value_BGSK, (allowed, bias), scale, dropout), None
+    scores_BHTS = _scores(query_BHTK, key_BGSK, _addend(allowed, bias, query_BHTK.dtype), scale)
     weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32) if weights else softmax(scores_BHTS)
     context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
     if allowed is None or known(some := allowed.any(dim=-1, keepdim=True)):
@@ -103,24 +107,33 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     return torch.softmax(scores.float().masked_fill(~allowed, lowest), dim=-1) * allowed
 
 
-def _scores(query_BHTK: Tensor, key_BGSK: Tensor, allowed: Tensor | None, scale: float) -> Tensor:
-    """Q Kᵀ · scale [B, H, T, S], the lowest number where not allowed.
+def _addend(allowed: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What is added to the scores: the bias, and the lowest number where not allowed."""
+    if allowed is None:
+        return None if bias is None else bias.to(dtype)
+    lowest = torch.finfo(dtype).min
+    if bias is None:
+        return torch.zeros_like(allowed, dtype=dtype).masked_fill_(~allowed, lowest)
+    return bias.to(dtype).masked_fill(~allowed, lowest)
 
-    With a head of keys for each of queries, the mask is the addend of one batched product. H/G query heads in a row may also share
-    a key head, which is not repeated in memory.
+
+def _scores(query_BHTK: Tensor, key_BGSK: Tensor, addend: Tensor | None, scale: float) -> Tensor:
+    """Q Kᵀ · scale + addend [B, H, T, S].
+
+    With a head of keys for each of queries, this is one batched product. H/G query heads in a row may also share a key head, which
+    is not repeated in memory.
     """
     B, H, T, K = query_BHTK.shape
     G, S = key_BGSK.shape[1:3]
-    lowest = torch.finfo(query_BHTK.dtype).min
     if H != G:
         scores_BHTS = torch.einsum("bgrtk,bgsk->bgrts", _grouped(query_BHTK * scale, G), key_BGSK).flatten(1, 2)
-        return scores_BHTS if allowed is None else scores_BHTS.masked_fill(~allowed, lowest)
+        return scores_BHTS if addend is None else scores_BHTS + addend
     query_CTK, key_CKS = query_BHTK.reshape(B * H, T, K), key_BGSK.reshape(B * H, S, K).transpose(1, 2)
-    if allowed is None:
+    if addend is None:
         return torch.bmm(query_CTK * scale, key_CKS).view(B, H, T, S)
-    bias = torch.zeros_like(allowed, dtype=query_BHTK.dtype).masked_fill_(~allowed, lowest)
-    bias_CTS = bias[0] if allowed.shape[:2] == (1, 1) else bias.expand(B, H, -1, S).reshape(B * H, bias.shape[2], S)
-    return torch.baddbmm(bias_CTS, query_CTK, key_CKS, alpha=scale).view(B, H, T, S)
+    one = addend.shape[:2] == (1, 1)
+    addend_CTS = addend[0] if one else addend.expand(B, H, -1, S).reshape(B * H, addend.shape[2], S)
+    return torch.baddbmm(addend_CTS, query_CTK, key_CKS, alpha=scale).view(B, H, T, S)
 
 
 def _contexts(weights_BHTS: Tensor, value_BGSK: Tensor) -> Tensor:
@@ -138,13 +151,20 @@ def _grouped(x_BHTX: Tensor, groups: int) -> Tensor:
 
 
 def _fused(
-    query_BHTK: Tensor, key_BGSK: Tensor, value_BGSK: Tensor, allowed: Tensor | None, scale: float, dropout: float
+    query_BHTK: Tensor,
+    key_BGSK: Tensor,
+    value_BGSK: Tensor,
+    mask: tuple[Tensor | None, Tensor | None],
+    scale: float,
+    dropout: float,
 ) -> Tensor:
+    """The same by torch's kernel; `mask` is (allowed, bias)."""
+    allowed, bias = mask
     context_BHTK = functional.scaled_dot_product_attention(
         query_BHTK,
         key_BGSK,
         value_BGSK,
-        attn_mask=allowed,
+        attn_mask=allowed if bias is None else _addend(allowed, bias, query_BHTK.dtype),
         dropout_p=dropout,
         scale=scale,
         enable_gqa=key_BGSK.shape[1] != query_BHTK.shape[1],
@@ -190,16 +210,29 @@ class SelfAttention(nn.Module):
         sizes: heads and sizes.
         dropout: probability to drop an attention weight.
         rotary: rotates queries and keys by their position (Su et al. 2021), or `None`.
+        bias: adds to the scores by the distance of positions, or `None`.
+        segments: how long sequences are divided (Dai et al. 2019), or `None`.
     """
 
-    def __init__(self, sizes: HeadSizes, dropout: float = 0.0, rotary: Rotary | None = None) -> None:
+    def __init__(
+        self,
+        sizes: HeadSizes,
+        dropout: float = 0.0,
+        rotary: Rotary | None = None,
+        bias: ScoreBias | None = None,
+        segments: Segments | None = None,
+    ) -> None:
         super().__init__()
-        self.sizes, self.dropout, self.rotary = sizes, dropout, rotary
+        self.sizes, self.dropout, self.rotary, self.bias, self.segments = sizes, dropout, rotary, bias, segments
         inner, outer = sizes.heads * sizes.head_size, sizes.key_value_heads * sizes.head_size
         self.query = projection(sizes.d_model, inner, sizes.bias)
         self.key = projection(sizes.d_model, outer, sizes.bias)
         self.value = projection(sizes.d_model, outer, sizes.bias)
         self.output = projection(inner, sizes.d_model, sizes.bias)
+
+    def empty_past(self, rows: int, like: Tensor) -> KeyValueCache:
+        """The past before the first position: a cache of no slots."""
+        return KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like)
 
     def forward(
         self, x_BTD: Tensor, allowed: Tensor | None, position_BT: Tensor, cache: KeyValueCache | None = None
@@ -215,25 +248,73 @@ class SelfAttention(nn.Module):
         Returns:
             context_BTD and the cache.
         """
-        sizes = self.sizes
-        query_BTF, key_BTF, value_BTF = project_together(x_BTD, self.query, self.key, self.value)
-        query_BHTK = split_heads(query_BTF, sizes.heads)
-        key_BGSK, value_BGSK = (split_heads(part, sizes.key_value_heads) for part in (key_BTF, value_BTF))
-        if self.rotary is not None:
-            query_BHTK, key_BGSK = self.rotary(query_BHTK, position_BT), self.rotary(key_BGSK, position_BT)
+        if self.segments is not None and cache is None:
+            return self._in_segments(x_BTD, allowed, self.segments), None
+        parts = project_together(x_BTD, self.query, self.key, self.value)
+        query_BHTK, key_BGSK, value_BGSK = self._heads(parts, position_BT, position_BT)
+        key_position_BS = position_BT
         if cache is not None:
             cache.write(key_BGSK, value_BGSK, position_BT)
-            key_BGSK, value_BGSK = cache.keys_BGSK, cache.values_BGSK
+            key_BGSK, value_BGSK, key_position_BS = cache.keys_BGSK, cache.values_BGSK, cache.position_1S
+        return self._read(query_BHTK, key_BGSK, value_BGSK, allowed, (position_BT, key_position_BS)), cache
+
+    def _heads(
+        self, parts: tuple[Tensor, ...], query_position_BT: Tensor, key_position_BS: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values by head, turned by their positions where these are rotary."""
+        groups = self.sizes.key_value_heads
+        query_BHTK = split_heads(parts[0], self.sizes.heads)
+        key_BGSK, value_BGSK = split_heads(parts[1], groups), split_heads(parts[2], groups)
+        if self.rotary is None:
+            return query_BHTK, key_BGSK, value_BGSK
+        return self.rotary(query_BHTK, query_position_BT), self.rotary(key_BGSK, key_position_BS), value_BGSK
+
+    def _read(
+        self,
+        query_BHTK: Tensor,
+        key_BGSK: Tensor,
+        value_BGSK: Tensor,
+        allowed: Tensor | None,
+        positions: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """What queries at the first of `positions` read from keys at the second [B, T, D]."""
+        bias_BHTS = None
+        if self.bias is not None:
+            bias_BHTS = self.bias(query_BHTK, key_BGSK, positions[0][:, :, None] - positions[1][:, None])
         dropout = self.dropout if self.training else 0.0
-        context_BHTK, _ = attend(query_BHTK, key_BGSK, value_BGSK, allowed, sizes.factor, dropout, weights=False)
-        return self.output(join_heads(context_BHTK)), cache
+        context_BHTK, _ = attend(
+            query_BHTK, key_BGSK, value_BGSK, allowed, self.sizes.factor, dropout, weights=False, bias=bias_BHTS
+        )
+        context_BTD: Tensor = self.output(join_heads(context_BHTK))
+        return context_BTD
+
+    def _in_segments(self, x_BTD: Tensor, allowed: Tensor | None, segments: Segments) -> Tensor:
+        """Each segment reads itself and what it remembers, all at once; positions count from the first one remembered."""
+        divided = Divided.of(segments, x_BTD.shape[1], x_BTD.device)
+        own_CLD = divided.own(x_BTD)
+        seen_CWD = torch.cat([divided.earlier(x_BTD), own_CLD], dim=1)
+        position_1W = torch.arange(segments.memory + segments.length, device=x_BTD.device)[None]
+        positions = (position_1W[:, segments.memory :], position_1W)
+        parts = (self.query(own_CLD), *project_together(seen_CWD, self.key, self.value))
+        if allowed is None:
+            allowed = torch.ones(1, 1, 1, x_BTD.shape[1], dtype=torch.bool, device=x_BTD.device)
+        read_CLD = self._read(*self._heads(parts, *positions), divided.allowed(allowed, x_BTD.shape[0]), positions)
+        return divided.joined(read_CLD, x_BTD.shape[0])
 
 
-def causal_allowed(block: int, cache: KeyValueCache | None, position_BT: Tensor, attend_BTT: Tensor | None) -> Tensor:
-    """Who may see whom in a causal block: [1 or B, 1, T, S], narrowed by an optional mask of the caller's."""
+def causal_allowed(
+    block: int,
+    cache: KeyValueCache | None,
+    position_BT: Tensor,
+    attend_BTT: Tensor | None,
+    segments: Segments | None = None,
+) -> Tensor:
+    """Who may see whom in a causal block: [1 or B, 1, T, S], narrowed by a mask of the caller's and by what segments remember."""
     if cache is None:
         causal_1TT = causal_TT(block, position_BT.device)[None]
         allowed_BTS = causal_1TT if attend_BTT is None else causal_1TT & attend_BTT
     else:
         allowed_BTS = past_BTS(position_BT[:, 0], block, cache.capacity)
+        if segments is not None:
+            allowed_BTS = allowed_BTS & segments.remembered(position_BT[:, :, None], cache.position_1S[:, None])
     return allowed_BTS[:, None]

@@ -31,6 +31,11 @@ class KeyValueCache:
         """How many positions fit."""
         return self.keys_BGSK.shape[2]
 
+    @property
+    def position_1S(self) -> Tensor:
+        """The position that each slot holds."""
+        return torch.arange(self.capacity, device=self.keys_BGSK.device)[None]
+
     def write(self, key_BGTK: Tensor, value_BGTK: Tensor, position_BT: Tensor) -> None:
         """Write a block in place; rows may stand at different positions."""
         row_B1 = torch.arange(position_BT.shape[0], device=position_BT.device)[:, None]
@@ -62,6 +67,10 @@ class KeyValueCache:
     def fork(self) -> KeyValueCache:
         """A copy that shares no storage."""
         return KeyValueCache(self.keys_BGSK.clone(), self.values_BGSK.clone())
+
+    def detached(self) -> KeyValueCache:
+        """A copy through which no gradient flows: what reads this one still needs it for its own."""
+        return KeyValueCache(self.keys_BGSK.detach().clone(), self.values_BGSK.detach().clone())
 
     def join(self, others: tuple[KeyValueCache, ...]) -> KeyValueCache:
         """The rows of several caches, one after the other, in as many slots as the widest has."""

@@ -25,6 +25,10 @@ class Past(Protocol):
         """A past that says the same, and that writing into this one does not change."""
         ...
 
+    def detached(self) -> Self:
+        """A past that says the same, for the next segment of training: no gradient flows back through it, nor is it shared."""
+        ...
+
     def join(self, others: tuple[Self, ...]) -> Self:
         """The rows of this one and of the others, one after the other."""
         ...

@@ -14,19 +14,24 @@ from torch import Tensor, nn
 Waves = Literal["even", "inclusive"]
 
 
-def sinusoid_table(positions: int, size: int, waves: Waves = "even") -> Tensor:
-    """PE[p, i] = sin(p / 10000^(2i/D)) in the first half, cos in the second [positions, size] (Vaswani et al. 2017, section 3.5).
+def sinusoids(position_P: Tensor, size: int, waves: Waves = "even") -> Tensor:
+    """PE[p, i] = sin(p / 10000^(2i/D)) in the first half, cos in the second [P, size] (Vaswani et al. 2017, section 3.5).
 
     The paper interleaves sine and cosine; the halves are a fixed permutation of the same numbers (as in Marian and fairseq).
-    `inclusive` waves are 10000^(i/(D/2-1)), so that the slowest is exactly 10000 (tensor2tensor, fairseq, M2M100).
+    `inclusive` waves are 10000^(i/(D/2-1)), so that the slowest is exactly 10000 (tensor2tensor, fairseq, M2M100). Positions may be
+    negative: then they are distances.
     """
     half = size // 2
-    steps = half if waves == "even" else max(1, half - 1)
-    frequency = torch.exp(torch.arange(half, dtype=torch.float64) * (-math.log(10000.0) / steps))
-    angle = torch.arange(positions, dtype=torch.float64)[:, None] * frequency
-    table = torch.zeros(positions, size, dtype=torch.float32)
-    table[:, :half], table[:, half : 2 * half] = angle.sin().float(), angle.cos().float()
-    return table
+    steps = max(1, half if waves == "even" else half - 1)
+    step_F = torch.arange(half, dtype=torch.float64, device=position_P.device)
+    angle_PF = position_P.double()[:, None] * torch.exp(step_F * (-math.log(10000.0) / steps))
+    waves_PD = torch.cat([angle_PF.sin(), angle_PF.cos()], dim=1).float()
+    return waves_PD if size % 2 == 0 else nn.functional.pad(waves_PD, (0, 1))
+
+
+def sinusoid_table(positions: int, size: int, waves: Waves = "even") -> Tensor:
+    """The waves of positions 0, 1, ... [positions, size]."""
+    return sinusoids(torch.arange(positions), size, waves)
 
 
 class Sinusoidal(nn.Module):

@@ -34,6 +34,10 @@ class RecurrentPast:
         """The same: nothing here is ever written into."""
         return self
 
+    def detached(self) -> RecurrentPast:
+        """The same vectors, through which no gradient flows."""
+        return RecurrentPast(tuple(vector_BD.detach() for vector_BD in self.vectors))
+
     def join(self, others: tuple[RecurrentPast, ...]) -> RecurrentPast:
         """The rows of several pasts, one after the other."""
         every = (self, *others)

@@ -54,7 +54,21 @@ class ScheduledSamplingConfig(Config):
     share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
 
-ObjectiveConfig = Annotated[CrossEntropyConfig | RDropConfig | ScheduledSamplingConfig, Field(discriminator="kind")]
+class SegmentsConfig(Config):
+    """Configuration of training segment by segment.
+
+    Attributes:
+        kind: names the objective.
+        length: target positions of a segment.
+    """
+
+    kind: Literal["segments"] = "segments"
+    length: Annotated[int, Field(ge=1)] = 128
+
+
+ObjectiveConfig = Annotated[
+    CrossEntropyConfig | RDropConfig | ScheduledSamplingConfig | SegmentsConfig, Field(discriminator="kind")
+]
 
 
 class Objective(Protocol):
@@ -138,6 +152,35 @@ class ScheduledSampling:
         return total
 
 
+@dataclass(frozen=True, slots=True)
+class InSegments:
+    """Cross-entropy of long targets read a segment at a time, the decoder's state carried over, its gradients stopped.
+
+    Whatever a decoder remembers (Dai et al. 2019, section 3.2, for self-attention; truncated back-propagation through time, Williams
+    and Peng 1990, for recurrent layers). The loss is that of the whole target; only the way of its gradients is shorter.
+
+    Attributes:
+        label_smoothing: of the cross-entropy.
+        length: target positions of a segment.
+    """
+
+    label_smoothing: float = 0.0
+    length: int = 128
+
+    def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        """Encode once, then go from segment to segment."""
+        state = model.start(model.encode(batch.source))
+        total = count = batch.weight_B.new_zeros(())
+        for start in range(0, batch.target.ids_BT.shape[1], self.length):
+            part_BT = batch.target.ids_BT[:, start : start + self.length]
+            lengths_B = (batch.target.lengths_B - start).clamp(0, part_BT.shape[1])
+            state = state.detached() if start else state
+            decoded, state = model.step(batch.target_in.ids_BT[:, start : start + self.length], state)
+            nll, number = model.head.nll(decoded, Padded(part_BT, lengths_B), self.label_smoothing, batch.weight_B)
+            total, count = total + nll, count + number
+        return total, count
+
+
 def build_objective(config: ObjectiveConfig, label_smoothing: float) -> Objective:
     """The objective of a configuration."""
     match config:
@@ -147,5 +190,7 @@ def build_objective(config: ObjectiveConfig, label_smoothing: float) -> Objectiv
             return RDrop(label_smoothing, strength)
         case ScheduledSamplingConfig(share=share):
             return ScheduledSampling(label_smoothing, share)
+        case SegmentsConfig(length=length):
+            return InSegments(label_smoothing, length)
         case _:
             assert_never(config)

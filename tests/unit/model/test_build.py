@@ -18,6 +18,7 @@ from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.model.memory import Memory
 from isthmus.model.presets import TRANSFORMERS
 from isthmus.model.transformer import Transformer
+from isthmus.nn.segments import Segments
 
 
 def size(config: ModelConfig, source: int, target: int) -> int:
@@ -47,6 +48,25 @@ def test_published_sizes() -> None:
     assert size(ModelConfig.preset("tiny"), 8000, 8000) == 2_349_568
     assert size(ModelConfig.preset("base"), 37000, 37000) == pytest.approx(63e6, rel=0.01)
     assert size(ModelConfig.preset("big"), 37000, 37000) == pytest.approx(214e6, rel=0.01)
+
+
+def test_presets_of_transformers_in_papers() -> None:
+    """Post-norm has two norms less: none stands after the last layer."""
+    for paper, plain, d_model, dropout in (("vaswani2017", "base", 512, 0.1), ("vaswani2017-big", "big", 1024, 0.3)):
+        config = ModelConfig.preset(paper)
+        assert size(config, 37000, 37000) == size(ModelConfig.preset(plain), 37000, 37000) - 4 * d_model
+        assert (config.embedding.tied, config.embedding.positions.kind) == ("all", "sinusoidal")
+        assert isinstance(config.encoder, TransformerEncoderConfig)
+        assert isinstance(config.decoder, TransformerDecoderConfig)
+        for layer in (config.encoder.layer, config.decoder.layer):
+            assert (layer.norm_first, layer.dropout) == (False, dropout)
+        assert config.embedding.dropout == dropout
+    deep = ModelConfig.preset("deep-shallow")
+    assert (deep.encoder.layers, deep.decoder.layers) == (12, 1)
+    recurrent = ModelConfig.preset("transformer-xl")
+    assert isinstance(recurrent.decoder, TransformerDecoderConfig)
+    assert recurrent.decoder.layer.segments == Segments(128, 128)
+    assert recurrent.embedding.positions.limit is None
 
 
 @pytest.mark.parametrize(("tied", "tables"), [("all", 1), ("target", 2), ("source-target", 2), ("none", 3)])
@@ -216,6 +236,24 @@ def test_configurations_that_break_the_schema(
             "head_size = 5",
             "layer",
             "head_size",
+        ),
+        (
+            {"embedding": {"positions": {"kind": "t5", "buckets": 32, "farthest": 8}}},
+            (8, 8),
+            "wide buckets begin where the single distances end",
+            "farthest above 8, the single distances of 32",
+            "farthest = 8",
+            "model.embedding.positions",
+            "raise `farthest`",
+        ),
+        (
+            {"encoder": {"layer": {"heads": 2, "memory": 3}}},
+            (8, 8),
+            "what is remembered stands before a segment",
+            "layer.segment",
+            "memory = 3 without it",
+            "layer.memory",
+            "set `segment`",
         ),
         (
             {"connection": {"kind": "fixed-vector"}},

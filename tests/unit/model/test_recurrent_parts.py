@@ -247,11 +247,19 @@ NONE = {"kind": "no-connection"}
         ),
         (
             {"embedding": {"positions": {"kind": "rotary"}}},
-            "rotary positions turn",
+            "rotary positions act in self-attention",
             "a Transformer",
             "no self-attention anywhere",
             "model.embedding.positions",
             '"none"',
+        ),
+        (
+            {"embedding": {"positions": {"kind": "alibi"}}, "decoder": {"kind": "transformer", "past": "ssru"}},
+            "alibi positions act in self-attention",
+            "a Transformer",
+            "no self-attention anywhere",
+            "model.embedding.positions",
+            "added to embeddings",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_shared_key_heads_are_repeated_key_heads() -> None:
 @pytest.mark.parametrize("mask", ["none", "some"])
 def test_the_fused_kernel_agrees(mask: str) -> None:
     query, key, value, allowed = tensors()
-    found = _fused(query, key, value, allowed if mask == "some" else None, 0.3, 0.0)
+    found = _fused(query, key, value, (allowed if mask == "some" else None, None), 0.3, 0.0)
     expected, _ = attend(query, key, value, allowed if mask == "some" else None, 0.3)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from isthmus.core.config import parse
 from isthmus.core.errors import ConfigError
 from isthmus.core.runtime import seeded
 from isthmus.data.batches import Batch
+from isthmus.model.build import ModelConfig, build
 from isthmus.model.transformer import Transformer
 from isthmus.nn.divergence import naive_symmetric_divergence
 from isthmus.train.config import TrainingConfig
 from isthmus.train.events import Stepped, Validated
-from isthmus.train.objective import CrossEntropy, Objective, RDrop, ScheduledSampling, build_objective
+from isthmus.train.objective import CrossEntropy, InSegments, Objective, RDrop, ScheduledSampling, build_objective
 from isthmus.train.trainer import train
 from tests.unit.train.toy import BOS, VOCABULARY, ToyBatches, toy_config, toy_job, toy_model
 
@@ -73,12 +76,48 @@ def test_the_share_of_own_words_grows() -> None:
     assert len(set(losses)) == 3
 
 
+DECODERS: dict[str, dict[str, Any]] = {
+    "attention": {"kind": "transformer", "layers": 2, "layer": {"heads": 2, "feed_forward": 12}},
+    "segments": {"kind": "transformer", "layers": 2, "layer": {"heads": 2, "feed_forward": 12, "segment": 2}},
+    "ssru": {"kind": "transformer", "layers": 1, "past": "ssru", "layer": {"heads": 2, "feed_forward": 12}},
+    "input-feeding": {"kind": "recurrent", "layers": 1, "input_feeding": True},
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS.values(), ids=DECODERS)
+def test_segments_change_the_way_of_gradients_and_no_loss(decoder: dict[str, Any]) -> None:
+    """Whatever the decoder remembers; one segment for all is plain cross-entropy, gradients included."""
+    table = {
+        "d_model": 8,
+        "encoder": {"kind": "recurrent", "layers": 1},
+        "connection": {"kind": "global-attention"},
+        "decoder": decoder,
+    }
+    with seeded(1):
+        model = build(ModelConfig.of(table), VOCABULARY, VOCABULARY).eval()
+
+    def gradients(objective: Objective) -> tuple[Tensor, dict[str, Tensor]]:
+        model.zero_grad()
+        total, count = objective(model, batch())
+        total.backward()  # type: ignore[no-untyped-call]
+        found = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+        return torch.stack([total.detach(), count]), found
+
+    whole, expected = gradients(CrossEntropy(0.1))
+    for length, same in ((1, False), (2, False), (100, decoder is not DECODERS["segments"])):
+        loss, found = gradients(InSegments(0.1, length))
+        torch.testing.assert_close(loss, whole)
+        assert found.keys() == expected.keys()
+        assert same == all(torch.allclose(found[name], expected[name], 1e-4, 1e-6) for name in expected)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
         ({"kind": "cross-entropy"}, CrossEntropy(0.2)),
         ({"kind": "r-drop", "strength": 2.0}, RDrop(0.2, 2.0)),
         ({"kind": "scheduled-sampling", "share": 0.5}, ScheduledSampling(0.2, 0.5)),
+        ({"kind": "segments", "length": 7}, InSegments(0.2, 7)),
     ],
 )
 def test_objectives_are_built(config: dict[str, object], expected: Objective) -> None:
@@ -91,7 +130,7 @@ def test_an_unknown_objective_is_refused() -> None:
         parse(TrainingConfig, {"steps": 1, "objective": {"kind": "hinge"}}, "test")
 
 
-@pytest.mark.parametrize("objective", [RDrop(0.0, 1.0), ScheduledSampling(0.0, 0.3)])
+@pytest.mark.parametrize("objective", [RDrop(0.0, 1.0), ScheduledSampling(0.0, 0.3), InSegments(0.0, 2)])
 def test_they_train(objective: Objective, tmp_path: Path) -> None:
     job = toy_job(tmp_path, toy_config(steps=60, validate_every=30), objective=objective)
     events = list(train(job))

@@ -1,5 +1,7 @@
 """The Transformer decoder (Vaswani et al. 2017, section 3.1): causal self-attention, a connection to the memory, feed-forward.
 
+In place of self-attention a layer may have a simpler simple recurrent unit (Kim et al. 2019).
+
 B row, T target position, D model.
 """
 
@@ -21,8 +23,9 @@ from isthmus.model.blocks import (
     build_feed_forward,
     build_final_norm,
     build_residual,
-    build_self_attention,
+    build_self_attentions,
     check_length,
+    heights,
 )
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.decoders.decoder import Decoded, Decoder
@@ -31,6 +34,9 @@ from isthmus.model.state import DecoderState
 from isthmus.nn.attention import SelfAttention, causal_allowed
 from isthmus.nn.blocks import Embedding, FeedForward, Residual
 from isthmus.nn.cache import KeyValueCache
+from isthmus.nn.past import Past
+from isthmus.nn.recurrent import RecurrentPast
+from isthmus.nn.ssru import SimplerRecurrentUnit
 
 
 class TransformerDecoderConfig(Config):
@@ -40,12 +46,15 @@ class TransformerDecoderConfig(Config):
         kind: names the decoder.
         layers: how many layers.
         layer: what each is.
+        past: how a layer looks back at earlier tokens: `self-attention`, or `ssru`, whose steps never get slower (and for which the
+            fields of `layer` about attention mean nothing).
         final_norm: a norm after the last layer; `None`: with pre-norm.
     """
 
     kind: Literal["transformer"] = "transformer"
     layers: int = Field(default=6, ge=1)
     layer: LayerConfig = LayerConfig()
+    past: Literal["self-attention", "ssru"] = "self-attention"
     final_norm: bool | None = None
 
 
@@ -54,13 +63,13 @@ class Block:
     """What every layer must know of the block of tokens that is read.
 
     Attributes:
-        allowed: bool, broadcastable to [B, 1, T, S]: which token may see which.
+        allowed: bool, broadcastable to [B, 1, T, S]: which token may see which; `None` where nothing attends.
         position_BT: where the tokens stand, [B or 1, T].
         position_B: where the first of them stands.
         weights: whether readings carry their weights.
     """
 
-    allowed: Tensor
+    allowed: Tensor | None
     position_BT: Tensor
     position_B: Tensor
     weights: bool
@@ -70,7 +79,7 @@ class TransformerDecoderLayer(nn.Module):
     """x + SelfAttention(x), x + Connection(x, memory), x + FeedForward(x), each with its norm.
 
     Args:
-        attention: the self-attention.
+        attention: the self-attention, or what stands in its place.
         connection: reads the memory.
         feed_forward: the feed-forward layer.
         around: the residuals around the three.
@@ -78,7 +87,7 @@ class TransformerDecoderLayer(nn.Module):
 
     def __init__(
         self,
-        attention: SelfAttention,
+        attention: SelfAttention | SimplerRecurrentUnit,
         connection: Connection,
         feed_forward: FeedForward,
         around: tuple[Residual, Residual, Residual],
@@ -88,16 +97,16 @@ class TransformerDecoderLayer(nn.Module):
         self.around_attention, self.around_connection, self.around_feed_forward = around
 
     def forward(
-        self, x_BTD: Tensor, block: Block, cache: KeyValueCache | None, link: Link
-    ) -> tuple[Tensor, Reading, Link]:
-        """States to states [B, T, D], with what the connection read; the cache is written in place."""
-        seen_BTD, _ = self.attention(self.around_attention.enter(x_BTD), block.allowed, block.position_BT, cache)
+        self, x_BTD: Tensor, block: Block, past: Past | None, link: Link
+    ) -> tuple[Tensor, Reading, Link, Past | None]:
+        """States to states [B, T, D], with what the connection read, its link, and the past (a cache is written in place)."""
+        seen_BTD, past = self.attention(self.around_attention.enter(x_BTD), block.allowed, block.position_BT, past)
         x_BTD = self.around_attention.leave(x_BTD, seen_BTD)
         query_BTD = self.around_connection.enter(x_BTD)
         reading, link = self.connection(query_BTD, link, block.position_B, block.weights)
         x_BTD = self.around_connection.leave(x_BTD, reading.context_BTD)
         x_BTD = self.around_feed_forward.leave(x_BTD, self.feed_forward(self.around_feed_forward.enter(x_BTD)))
-        return x_BTD, reading, link
+        return x_BTD, reading, link, past
 
 
 @final
@@ -127,15 +136,12 @@ class TransformerDecoder(Decoder):
         return [layer for layer in self.layers if isinstance(layer, TransformerDecoderLayer)]
 
     def start(self, memory: Memory, remember: bool = True) -> DecoderState:
-        """Prepare each layer's link, and empty caches where more than one block will be read."""
+        """Prepare each layer's link, and an empty past where more than one block will be read."""
         rows = memory.mask_BS.shape[0]
-        caches = (
-            KeyValueCache.empty(rows, s.key_value_heads, s.head_size, memory.states_BSD)
-            for s in (layer.attention.sizes for layer in self._layers)
-        )
+        past = tuple(layer.attention.empty_past(rows, memory.states_BSD) for layer in self._layers)
         row_B = torch.arange(rows, device=memory.mask_BS.device)
         links = tuple(layer.connection.prepare(memory) for layer in self._layers)
-        return DecoderState(torch.zeros_like(row_B), tuple(caches) if remember else (), links, row_B, remember)
+        return DecoderState(torch.zeros_like(row_B), past if remember else (), links, row_B, remember)
 
     def forward(
         self, tokens_BT: Tensor, state: DecoderState, attend_BTT: Tensor | None = None, weights: bool = False
@@ -144,24 +150,47 @@ class TransformerDecoder(Decoder):
 
         Raises:
             InputError: there are fewer positions than tokens.
-            StateError: a state that remembers nothing is stepped twice, or a mask of one's own meets a remembered past.
+            StateError: a state that remembers nothing is stepped twice, a mask of one's own meets a remembered past or layers without
+                attention, or the state is another decoder's.
         """
         _check_block(tokens_BT.shape[1], state, attend_BTT)
         check_length(state.used, self.limit, "a target")
         offset_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         position_BT = state.position_B[:, None] + offset_T if state.remember else offset_T[None]
-        past: tuple[KeyValueCache | None, ...] = state.past_of(KeyValueCache) or (None,) * len(self.layers)
-        allowed = causal_allowed(tokens_BT.shape[1], past[0], position_BT, attend_BTT)
+        past, allowed = self._past(state, position_BT, attend_BTT)
         block = Block(allowed, position_BT, state.position_B, weights)
         x_BTD = self.embedding(tokens_BT, position_BT)
-        readings, links = [], []
-        for layer, cache, link in zip(self._layers, past, state.links_by_row(), strict=True):
-            x_BTD, reading, new_link = layer(x_BTD, block, cache, link)
+        readings, links, behind = [], [], []
+        for layer, part, link in zip(self._layers, past, state.links_by_row(), strict=True):
+            x_BTD, reading, new_link, new_part = layer(x_BTD, block, part, link)
             readings.append(reading)
             links.append(new_link)
+            behind.append(new_part)
         if self.final_norm is not None:
             x_BTD = self.final_norm(x_BTD)
-        return Decoded(x_BTD, tuple(readings)), state.after(tokens_BT.shape[1], tuple(links))
+        kept = tuple(part for part in behind if part is not None)
+        return Decoded(x_BTD, tuple(readings)), state.after(tokens_BT.shape[1], tuple(links), kept)
+
+    def _past(
+        self, state: DecoderState, position_BT: Tensor, attend_BTT: Tensor | None
+    ) -> tuple[tuple[Past | None, ...], Tensor | None]:
+        """Each layer's past, if one is remembered, and which token of the block may see which position (for attention)."""
+        nothing = (None,) * len(self.layers)
+        attention = self._layers[0].attention
+        if isinstance(attention, SelfAttention):
+            caches = state.past_of(KeyValueCache)
+            cache = caches[0] if caches else None
+            allowed = causal_allowed(position_BT.shape[1], cache, position_BT, attend_BTT, attention.segments)
+            return caches or nothing, allowed
+        if attend_BTT is not None:
+            raise StateError(
+                "layers without attention read tokens one after the other",
+                expected="no mask over target positions",
+                got="one",
+                where="target_in.attend",
+                fix='set decoder.past = "self-attention" for masks of your own',
+            )
+        return state.past_of(RecurrentPast) or nothing, None
 
 
 def _check_block(block: int, state: DecoderState, attend_BTT: Tensor | None) -> None:
@@ -181,6 +210,15 @@ def _check_block(block: int, state: DecoderState, attend_BTT: Tensor | None) -> 
         )
 
 
+def _looking_back(
+    config: TransformerDecoderConfig, positions: PositionConfig, d_model: int
+) -> Sequence[SelfAttention | SimplerRecurrentUnit]:
+    """The self-attention of each layer, or what stands in its place."""
+    if config.past == "ssru":
+        return [SimplerRecurrentUnit(d_model) for _ in range(config.layers)]
+    return build_self_attentions(config.layer, positions, d_model, config.layers, causal=True)
+
+
 def build(
     config: TransformerDecoderConfig,
     embedding: Embedding,
@@ -191,7 +229,7 @@ def build(
     """Build the decoder of size `d_model`; `connection` makes one connection a layer."""
     layers = [
         TransformerDecoderLayer(
-            build_self_attention(config.layer, positions, d_model),
+            attention,
             connection(),
             build_feed_forward(config.layer, d_model),
             (
@@ -200,7 +238,7 @@ def build(
                 build_residual(config.layer, d_model, height),
             ),
         )
-        for height in ((number + 1) / config.layers for number in range(config.layers))
+        for attention, height in zip(_looking_back(config, positions, d_model), heights(config.layers), strict=True)
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     return TransformerDecoder(embedding, layers, final_norm, positions.limit)

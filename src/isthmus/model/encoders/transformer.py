@@ -20,8 +20,9 @@ from isthmus.model.blocks import (
     build_feed_forward,
     build_final_norm,
     build_residual,
-    build_self_attention,
+    build_self_attentions,
     check_length,
+    heights,
 )
 from isthmus.model.encoders.encoder import Encoder
 from isthmus.model.memory import Memory
@@ -125,13 +126,14 @@ def build(
     config: TransformerEncoderConfig, embedding: Embedding, positions: PositionConfig, d_model: int
 ) -> TransformerEncoder:
     """Build the encoder of size `d_model` on an embedding."""
+    attentions = build_self_attentions(config.layer, positions, d_model, config.layers, causal=False)
     layers = [
         TransformerEncoderLayer(
-            build_self_attention(config.layer, positions, d_model),
+            attention,
             build_feed_forward(config.layer, d_model),
             (build_residual(config.layer, d_model, height), build_residual(config.layer, d_model, height)),
         )
-        for height in ((number + 1) / config.layers for number in range(config.layers))
+        for attention, height in zip(attentions, heights(config.layers), strict=True)
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     summary = None if config.summary is None else Summary(config.summary, d_model)
