@@ -26,6 +26,7 @@ from tests.laws.coverage import Coverage
 SOURCE_SIZE, TARGET_SIZE, D_MODEL, FIRST_ID = 29, 31, 14, 4
 TWO_WAY: Final = "two-way"
 NONE: Final = "none"
+IN_ATTENTION: Final = ("rotary-none", "alibi-all", "t5-target", "xl-none")
 WITHOUT_WEIGHTS: Final = ("fixed-vector", NONE)
 
 Table = Mapping[str, Any]
@@ -124,8 +125,23 @@ class Architecture:
         return ENCODERS[self.encoder].get("kind") == "recurrent"
 
     @property
+    def attending_encoder(self) -> bool:
+        return "kind" not in ENCODERS[self.encoder]
+
+    @property
     def recurrent_decoder(self) -> bool:
         return DECODERS[self.decoder].get("kind") == "recurrent"
+
+    @property
+    def attending_decoder(self) -> bool:
+        """Whether tokens attend to tokens before them."""
+        return not self.recurrent_decoder and self.decoder != "ssru"
+
+    @property
+    def target_segment(self) -> int | None:
+        """How many tokens the decoder reads at once, if it divides them."""
+        segment = DECODERS[self.decoder].get("layer", {}).get("segment")
+        return None if segment is None else int(segment)
 
     @property
     def config(self) -> ModelConfig:
@@ -173,10 +189,10 @@ def readers(model: EncoderDecoder) -> list[TransformerDecoderLayer | RecurrentDe
 
 
 def makes_sense(one: Architecture) -> bool:
-    """Whether it can be built: something must see the source, and rotary positions need self-attention somewhere."""
+    """Whether it can be built: something must see the source, and positions that act in self-attention need some."""
     if one.connection == NONE and one.decoder != "luong":
         return False
-    return one.outside != "rotary-none" or not (one.recurrent_encoder and one.recurrent_decoder)
+    return one.outside not in IN_ATTENTION or one.attending_encoder or one.attending_decoder
 
 
 def every() -> list[Architecture]:

@@ -96,6 +96,8 @@ def flat_past(state: DecoderState, slots: int = 0) -> list[Tensor]:
 def past_from(tensors: Sequence[Tensor], model: EncoderDecoder) -> tuple[Past, ...]:
     """The inverse of `flat_past`."""
     if not isinstance(model.decoder, RecurrentDecoder):
+        if tensors[0].dim() == 2:
+            return tuple(RecurrentPast((part,)) for part in tensors)
         return tuple(KeyValueCache(keys, values) for keys, values in grouped(tensors, 2))
     each = len(tensors) // len(model.decoder.layers)
     layers, fed = tensors[: each * len(model.decoder.layers)], tensors[each * len(model.decoder.layers) :]
