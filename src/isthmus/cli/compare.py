@@ -22,6 +22,7 @@ def compare(
     data: options.Data = None,
     metrics: options.Metrics = "bleu,chrf",
     as_json: options.Json = False,
+    engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -42,7 +43,7 @@ def compare(
     asked = questions(read(pairs))
     outputs, models_json = [], []
     for path in (model_a, model_b):
-        opened = models.opened(path, device, precision, threads)
+        opened = models.opened(path, models.Machine(device, precision, threads, engine))
         outputs.append(answers(opened.machine, asked))
         decoding = opened.machine.options.model_dump(exclude_unset=True)
         models_json.append({"path": str(path), "model": opened.weights, "decoding": decoding})

@@ -77,6 +77,7 @@ def evaluate(
     ensemble: options.Ensemble = None,
     weights: options.Weights = None,
     amateur: options.Amateur = None,
+    engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -99,7 +100,7 @@ def evaluate(
     asked = questions(read(pairs))
     share = options.numbers(weights, "--weights")
     others = models.Others(tuple(ensemble or ()), None if share is None else tuple(share), amateur)
-    opened = models.opened(model, device, precision, threads, others)
+    opened = models.opened(model, models.Machine(device, precision, threads, engine), others)
     chosen = generation.resolved(opened.machine, given)
     origin = provenance(chosen, opened.weights, pairs)
     with generation.as_spelled():
@@ -112,7 +113,9 @@ def evaluate(
 
 
 def _leave(scored: Report, model: Path, pairs: Pairs) -> None:
-    """Leave the report beside the model, if it lies where one may write."""
+    """Leave the report beside the model, if it is a folder where one may write, and none in the box."""
+    if not model.is_dir():
+        return
     path = model / f"evaluation-{pairs.source.name.removesuffix('.gz')}.json"
     try:
         scored.write(path)

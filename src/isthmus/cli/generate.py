@@ -101,6 +101,7 @@ def generate(
     ensemble: options.Ensemble = None,
     weights: options.Weights = None,
     amateur: options.Amateur = None,
+    engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     threads: options.Threads = None,
@@ -128,9 +129,13 @@ def generate(
         device=device,
         precision=precision,
         threads=threads,
+        engine=engine,
     )
     given |= {"split_sentences": True} if document else {}
+    given |= {"token_scores": as_json}
     chosen = generation.resolved(machine, given)
+    if machine.delegation is not None:
+        typer.echo(f"engine: {'torch (a stream)' if stream else machine.engine_for(chosen)}", err=True)
     listed = num_return_sequences is not None
     shape = (
         partial(answers.as_json, machine.codec)

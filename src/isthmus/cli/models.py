@@ -38,35 +38,48 @@ class Others:
     amateur: Path | None = None
 
 
-def opened(
-    path: Path,
-    device: str,
-    precision: Literal["float32", "bfloat16", "auto"],
-    threads: int | None,
-    others: Others | None = None,
-) -> Opened:
-    """Open a bundle, or the best bundle of a training run.
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What computes.
 
-    Args:
-        path: its folder.
-        device: where to compute.
+    Attributes:
+        device: where.
         precision: of the matrix products.
         threads: processor threads.
+        engine: what runs the model.
+    """
+
+    device: str = "auto"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    threads: int | None = None
+    engine: Literal["auto", "torch", "ctranslate2"] = "auto"
+
+
+def opened(path: Path, by: Machine, others: Others | None = None) -> Opened:
+    """Open a bundle, or the best bundle of a training run, or a model in the box.
+
+    Args:
+        path: its folder, or its name.
+        by: what computes.
         others: the models that run together with it; the hash then names all of them.
 
     Raises:
         BundleError: there is none, or it is damaged or of a newer format.
         InputError: the device cannot be used, or models do not fit together.
     """
-    from isthmus.core.runtime import probe
-    from isthmus.engines.ensemble import Mean
-    from isthmus.generate.load import best_of, together
-    from isthmus.model.bundle import Bundle, weights_hash
+    from isthmus.engines.forms import named_by
+    from isthmus.generate.load import best_of, load
 
     others = others or Others()
-    bundles = [Bundle.load(best_of(one)) for one in (path, *others.ensemble)]
-    amateur = None if others.amateur is None else Bundle.load(best_of(others.amateur))
-    mean = Mean.of(len(bundles), others.weights)
-    machine = together(bundles, mean, amateur, probe(precision, device, threads))
-    named = "+".join(weights_hash(one.model) for one in bundles)
-    return Opened(machine, named if amateur is None else f"{named}-{weights_hash(amateur.model)}")
+    paths = [path, *others.ensemble]
+    machine = load(
+        paths,
+        weights=others.weights,
+        amateur=others.amateur,
+        device=by.device,
+        precision=by.precision,
+        threads=by.threads,
+        engine=by.engine,
+    )
+    named = "+".join(named_by(best_of(one)) for one in paths)
+    return Opened(machine, named if others.amateur is None else f"{named}-{named_by(best_of(others.amateur))}")

@@ -73,6 +73,12 @@ Amateur = Annotated[
     ),
 ]
 
+Engine = Annotated[
+    Literal["auto", "torch", "ctranslate2"],
+    typer.Option(
+        help="What computes; auto takes the fastest that does exactly what is asked for.", rich_help_panel=MACHINE
+    ),
+]
 Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MACHINE)]
 Precision = Annotated[
     Literal["float32", "bfloat16", "auto"],

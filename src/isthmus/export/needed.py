@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from isthmus.core.errors import InputError
 
-LIBRARIES = MappingProxyType({"huggingface": ("transformers", "tokenizers")})
+LIBRARIES = MappingProxyType({"huggingface": ("transformers", "tokenizers"), "ctranslate2": ("ctranslate2",)})
 """The libraries of each extra."""
 
 

@@ -133,7 +133,7 @@ def _combined(one: Input, chosen: Sequence[_Part], codec: Codec, options: Genera
     """The output made of one hypothesis a segment."""
     parts = tuple(part.hypothesis for part in chosen)
     score = sum(part.score for part in parts)
-    length = sum(len(part.token_scores) for part in parts)
+    length = sum(part.length for part in parts)
     normalised = parts[0].normalised if len(parts) == 1 else score / max(1, length) ** options.length_penalty
     text = _text(one, parts, codec)
     looked = [

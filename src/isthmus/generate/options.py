@@ -245,6 +245,8 @@ class RunningOptions(Config):
         attention: also say where the decoder looked.
         alignment: also say which word of the input each word of the output comes from, by where the decoder looked.
         alternatives: also say, for each piece, so many others that could have come.
+        token_scores: also say the log-probability of each piece. The search of Isthmus knows them anyway; an engine that
+            searches by itself is faster without.
     """
 
     batch: int = Field(default=64, ge=1)
@@ -254,6 +256,7 @@ class RunningOptions(Config):
     attention: bool = False
     alignment: bool = False
     alternatives: int = Field(default=0, ge=0)
+    token_scores: bool = True
 
 
 class GenerationOptions(LengthOptions, SearchOptions, SamplingOptions, WordingOptions, VarietyOptions, RunningOptions):

@@ -110,4 +110,4 @@ def _ranked(answer: Answer, scores: Sequence[float]) -> Answer:
 
 
 def _length(one: Generation) -> int:
-    return max(1, sum(len(part.token_scores) for part in one.parts))
+    return max(1, sum(part.length for part in one.parts))

@@ -26,7 +26,8 @@ class Hypothesis:
 
     Attributes:
         ids: the produced pieces, without start and end.
-        token_scores: the model's log-probability of each piece, and of the end where the output ended by itself.
+        token_scores: the model's log-probability of each piece, and of the end where the output ended by itself; empty if they
+            were not asked for and the engine, which searched by itself, did not say.
         score: their sum: what scoring the output again gives.
         normalised: what the search ranked by: its score over length ** length_penalty, where the length counts the end.
         stop: `end`: the model ended it; `max_length`: it was still going when it reached the limit; `dead_end`: the
@@ -42,6 +43,11 @@ class Hypothesis:
     stop: StopReason
     attention_TS: Tensor | None = None
     met: tuple[bool, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """How many pieces it has, with the end if the output ended by itself."""
+        return len(self.ids) + (self.stop == "end")
 
 
 @dataclass(frozen=True, slots=True)

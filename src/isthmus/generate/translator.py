@@ -17,6 +17,7 @@ from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
 from isthmus.generate.alternatives import alternatives
 from isthmus.generate.answer import Answer, GenerationWarning, answered
+from isthmus.generate.delegate import Delegation, obstacle
 from isthmus.generate.guards import Guards, guarded
 from isthmus.generate.inputs import Task, pair, taken_apart
 from isthmus.generate.jobs import Found, Job, SearchJobs, Target, search_jobs
@@ -42,14 +43,22 @@ class Translator:
         options: what holds where a call says nothing else.
         task: what the model was trained for.
         profile: what the targets of its training look like.
+        delegation: what searches in place of the engine where it is exact, if anything does.
     """
 
     def __init__(
-        self, engine: Engine, codec: Codec, options: GenerationOptions, task: Task, profile: Profile | None = None
+        self,
+        engine: Engine,
+        codec: Codec,
+        options: GenerationOptions,
+        task: Task,
+        profile: Profile | None = None,
+        delegation: Delegation | None = None,
     ) -> None:
         self.engine, self.codec, self.options, self.task = engine, codec, options, task
+        self.delegation = delegation
         self.guards = Guards.of(profile or Profile(), codec)
-        self.search: SearchJobs = partial(search_jobs, engine)
+        self.search: SearchJobs = partial(search_jobs if delegation is None else delegation.search, engine)
 
     def through(self, engine: Engine, search: SearchJobs) -> Translator:
         """The same translator, whose model another runs: a server, which joins the searches of many clients.
@@ -172,7 +181,7 @@ class Translator:
         """
         keywords = locals()
         given = {name: keywords[name] for name in GenerationOptions.model_fields if keywords.get(name) is not None}
-        asked = self._over(options).updated(given | unknown)
+        asked = self._over(options).updated({"token_scores": False} | given | unknown)
         answers = self.answers([texts] if isinstance(texts, str) else texts, asked)
         said = [f"input {number}: {said}" for number, one in enumerate(answers, 1) for said in one.warnings]
         if said:
@@ -194,6 +203,8 @@ class Translator:
             InputError: as `generate`.
         """
         options = in_ids(self._resolved(options), self.codec)
+        if self.delegation is not None:
+            self.delegation.check(options)
         taken = [taken_apart(one, self.task, options) for one in inputs]
         positions = self.task.positions
         jobs = [one.jobs(self.codec, positions, number) for number, one in enumerate(taken, first)]
@@ -203,6 +214,21 @@ class Translator:
             answered(one, several, list(islice(found, len(several))), self.codec, options)
             for one, several in zip(taken, jobs, strict=True)
         ]
+
+    def engine_for(self, options: GenerationOptions | None = None) -> str:
+        """What will search for a request: its name, and why it is not the faster one that there is.
+
+        Args:
+            options: laid over the translator's own.
+
+        Raises:
+            InputError: options contradict each other.
+        """
+        if self.delegation is None:
+            return "torch"
+        reason = obstacle(in_ids(self._resolved(options), self.codec))
+        name = self.delegation.searcher.name
+        return f"torch ({name} would not do exactly what {reason} asks for)" if reason else name
 
     def each(self, inputs: Iterable[str | Example], options: GenerationOptions | None = None) -> Iterator[Answer]:
         """The answers to any number of inputs, in order, in flat memory: read, answered and given a window at a time."""
@@ -240,7 +266,7 @@ class Translator:
             return found
         size, end = self.codec.target.vocabulary.size, self.codec.target.vocabulary.eos
         came = [
-            (job.source, (*one.ids, *[end] * (len(one.token_scores) - len(one.ids))))
+            (job.source, (*one.ids, *[end] * (one.length - len(one.ids))))
             for job, each in zip(jobs, found, strict=True)
             for one in each.hypotheses
         ]

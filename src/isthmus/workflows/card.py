@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isthmus.model.bundle import SAMPLE
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.workflows.recipe import Recipe
+
+
+def _sample(kept: int) -> list[str]:
+    """A word on the pairs of others that lie in the bundle."""
+    if kept == 0:
+        return []
+    said = (
+        f"`{SAMPLE}` holds up to {kept} pairs of the development set, under the licence of that set; "
+        "`validation.kept = 0` leaves them out."
+    )
+    return ["## Sample", "", said, ""]
 
 
 def card(recipe: Recipe, model: EncoderDecoder, scores: Mapping[str, float], info: Mapping[str, Any]) -> str:
@@ -34,6 +46,7 @@ def card(recipe: Recipe, model: EncoderDecoder, scores: Mapping[str, float], inf
         'isthmus.load("this folder").generate(["..."])',
         "```",
         "",
+        *_sample(recipe.validation.kept),
         "## Limits",
         "",
         "The model knows nothing but its training pairs: expect poor output on text that is unlike them, and check it where it matters.",

@@ -115,12 +115,15 @@ class ValidationConfig(Config):
         sentences: how many different sources of the dev set are generated from; the loss is over all of it.
         beams: of the search.
         samples: how many examples are shown.
+        kept: how many pairs of the dev set go into the bundle, so that what is made of it (int8, for one) can be compared with
+            it anywhere; 0 where its licence forbids to pass them on.
     """
 
     metrics: tuple[str, ...] = ()
     sentences: PositiveInt = 500
     beams: PositiveInt = 1
     samples: PositiveInt = 3
+    kept: int = Field(default=200, ge=0)
 
 
 class Recipe(Config):

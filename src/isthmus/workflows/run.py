@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from isthmus.core.errors import TrainingError
 from isthmus.core.files import write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
 from isthmus.core.team import Team, joined
+from isthmus.data.example import Example
 from isthmus.evaluate.report import Report
 from isthmus.generate.load import load
 from isthmus.model.build import build
@@ -116,7 +118,9 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         if team.first:
             write_text(out / RESOLVED, toml(recipe))
         with interruptible() as interruption:
-            reason = _train(job, recipe, prepared, _events(job, interruption, recipe, out, console))
+            sample = tuple(islice(found.dev.examples(), recipe.validation.kept)) if team.first else ()
+            events = _events(job, interruption, recipe, out, console)
+            reason = _train(job, recipe, prepared, events, sample)
         if reason == "interrupted" or not team.first:
             return Fitted(out / "best", reason, None, interruption.signal)
         note_alignment(out / "best", found.dev, found.train[0])
@@ -238,13 +242,15 @@ def _events(job: Job, interrupted: Callable[[], bool], recipe: Recipe, out: Path
     return tracked(events, trackers, every=job.config.log_every)
 
 
-def _train(job: Job, recipe: Recipe, prepared: Prepared, events: Iterator[Event]) -> StopReason:
+def _train(
+    job: Job, recipe: Recipe, prepared: Prepared, events: Iterator[Event], sample: tuple[Example, ...]
+) -> StopReason:
     """Train to the end or an interruption, saving a bundle at every best validation."""
     generation = plain(recipe)["generation"]
     for event in events:
         if isinstance(event, Validated) and event.best and job.team.first:
             info = {**_info(recipe, prepared), "step": event.step, "scores": dict(event.scores)}
-            bundle = Bundle(job.model, recipe.model, prepared.codec, generation, info)
+            bundle = Bundle(job.model, recipe.model, prepared.codec, generation, info, sample)
             bundle.save(job.place.folder / "best", card(recipe, job.model, event.scores, info))
         if isinstance(event, Stopped):
             return event.reason
