@@ -69,6 +69,22 @@ CONNECTIONS: Final[Mapping[str, Table | None]] = MappingProxyType(
         TWO_WAY: None,
     }
 )
+"""Those that the slow suite puts between every encoder and every decoder."""
+MORE_CONNECTIONS: Final[Mapping[str, Table]] = MappingProxyType(
+    {
+        "coverage": {"kind": "coverage"},
+        "fertility": {"kind": "coverage", "coverage": "fertility"},
+        "neural-coverage": {"kind": "coverage", "coverage": "neural", "size": 3},
+        "interactive": {"kind": "interactive-attention"},
+        "slots": {"kind": "slots", "count": 3, "heads": 7, "read": {"kind": "multi-head-attention", "heads": 2}},
+        "own-layer": {"kind": "depth", "depth": "own", "read": {"kind": "global-attention", "similarity": "general"}},
+        "mixed-layers": {"kind": "depth", "depth": "mix", "read": {"kind": "multi-head-attention", "heads": 7}},
+    }
+)
+"""With three encoders and three decoders each of these meets everything that it can tell apart."""
+ALL_CONNECTIONS: Final[Mapping[str, Table | None]] = MappingProxyType({**CONNECTIONS, **MORE_CONNECTIONS})
+PARTNERS: Final = ("post-gelu", "grouped", "gru-both-ways"), ("pre-relu", "grouped", "bahdanau")
+TWO_WAYS: Final = (TWO_WAY, "coverage", "fertility", "neural-coverage", "interactive")
 DECODERS: Final[Mapping[str, Table]] = MappingProxyType(
     {
         "pre-relu": {"layers": 1, "layer": LAYERS["pre-relu"]},
@@ -151,7 +167,7 @@ class Architecture:
             "d_model": D_MODEL,
             "encoder": _small(ENCODERS[self.encoder], rotary),
             "decoder": _small(DECODERS[self.decoder], rotary),
-            "connection": CONNECTIONS[self.connection] or CONNECTIONS["attention"],
+            "connection": ALL_CONNECTIONS[self.connection] or CONNECTIONS["attention"],
         }
         return ModelConfig.of(table)
 
@@ -164,7 +180,7 @@ class Architecture:
         """The model in evaluation mode; no weight is 0 or 1, so that none can be forgotten unnoticed."""
         with seeded(seed):
             model = build(self.config, *(sizes or self.sizes))
-            if CONNECTIONS[self.connection] is None:
+            if self.connection == TWO_WAY:
                 for reader in readers(model):
                     reader.connection = Coverage(D_MODEL)
             with torch.no_grad():
@@ -192,13 +208,19 @@ def makes_sense(one: Architecture) -> bool:
     """Whether it can be built: something must see the source, and positions that act in self-attention need some."""
     if one.connection == NONE and one.decoder != "luong":
         return False
+    if one.connection in MORE_CONNECTIONS and not (one.encoder in PARTNERS[0] and one.decoder in PARTNERS[1]):
+        return False
+    if one.connection == "own-layer" and (one.encoder, one.decoder) != ("grouped", "grouped"):
+        return False
+    if one.connection == "mixed-layers" and one.recurrent_encoder:
+        return False
     return one.outside not in IN_ATTENTION or one.attending_encoder or one.attending_decoder
 
 
 def every() -> list[Architecture]:
     """Every encoder with every connection with every decoder; what is outside of them takes turns."""
     outsides = cycle([*OUTSIDES, *OUTSIDES, *list(OUTSIDES)[1:]])  # 11, which divides no number of parts
-    named = [Architecture(*names, next(outsides)) for names in product(ENCODERS, CONNECTIONS, DECODERS)]
+    named = [Architecture(*names, next(outsides)) for names in product(ENCODERS, ALL_CONNECTIONS, DECODERS)]
     return [one for one in named if makes_sense(one)]
 
 
@@ -219,7 +241,9 @@ def pairwise(combinations: Sequence[Architecture]) -> list[Architecture]:
 
 
 EVERY: Final = tuple(every())
-SENSIBLE: Final = tuple(filter(makes_sense, starmap(Architecture, product(ENCODERS, CONNECTIONS, DECODERS, OUTSIDES))))
+SENSIBLE: Final = tuple(
+    filter(makes_sense, starmap(Architecture, product(ENCODERS, ALL_CONNECTIONS, DECODERS, OUTSIDES)))
+)
 FAST: Final = tuple(pairwise(SENSIBLE))
 
 

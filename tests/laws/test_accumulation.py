@@ -33,8 +33,10 @@ def gradients(
 
 def may_be_idle(architecture: Architecture) -> tuple[str, ...]:
     """Who reads a summary asks nothing and sees no states; else nobody may read it; softmax sees no bias of its scores."""
-    by_summary = architecture.connection in WITHOUT_WEIGHTS
-    return ("around_connection.norm", "summary.score.bias", "encoder.output") if by_summary else ("summary",)
+    if architecture.connection in WITHOUT_WEIGHTS:
+        return ("around_connection.norm", "summary.score.bias", "encoder.output")
+    below = architecture.connection in ("own-layer", "mixed-layers")  # read before the final norm
+    return ("summary", "encoder.final_norm") if below else ("summary",)
 
 
 @architectures

@@ -40,34 +40,30 @@ class Encode(nn.Module):
 
 
 class Start(nn.Module):
-    """states, mask, summary -> links."""
+    """states, mask, summary, layers -> links."""
 
     def __init__(self, model: EncoderDecoder) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, states_BSD: Tensor, mask_BS: Tensor, summary_BD: Tensor) -> list[Tensor]:
-        state = self.model.start(Memory(states_BSD, mask_BS, summary_BD), remember=False)
+    def forward(self, states_BSD: Tensor, mask_BS: Tensor, summary_BD: Tensor, layers: list[Tensor]) -> list[Tensor]:
+        state = self.model.start(Memory(states_BSD, mask_BS, summary_BD, tuple(layers)), remember=False)
         return [tensor for link in state.links for tensor in flat_link(link)]
 
 
 class Step(nn.Module):
     """tokens, positions, caches, links -> log-probabilities, caches, links; one row a link."""
 
-    def __init__(self, model: EncoderDecoder, written: bool) -> None:
+    def __init__(self, model: EncoderDecoder, like: Sequence[Link]) -> None:
         super().__init__()
-        self.model, self.parts = model, 4 if written else 3
+        self.model, self.like = model, like
 
     def forward(self, token_B1: Tensor, position_B: Tensor, past: list[Tensor], links: list[Tensor]) -> list[Tensor]:
         row_B = torch.arange(token_B1.shape[0])
         # Copies, since caches are written in place and an exported program keeps its inputs as they are.
         caches = past_from([part.clone() for part in past], self.model)
-        state = DecoderState(
-            position_B,
-            caches,
-            tuple(Link(k, v, mask, tuple(w)) for k, v, mask, *w in grouped(links, self.parts)),
-            row_B,
-        )
+        given = iter(links)
+        state = DecoderState(position_B, caches, tuple(rebuilt(given, link) for link in self.like), row_B)
         decoded, state = self.model.step(token_B1, state)
         log_probs_BTV = self.model.head.log_probs(decoded)
         return [log_probs_BTV, *flat_past(state), *(tensor for link in state.links for tensor in flat_link(link))]
@@ -79,7 +75,15 @@ def flat_memory(memory: Memory) -> list[Tensor]:
 
 
 def flat_link(link: Link) -> list[Tensor]:
-    return [link.keys, link.values, link.mask_BS, *link.written]
+    parts = [tensor for part in link.parts for tensor in flat_link(part)]
+    return [link.keys, link.values, link.mask_BS, *link.written, *parts]
+
+
+def rebuilt(tensors: Iterator[Tensor], like: Link) -> Link:
+    """The inverse of `flat_link`, for a link that is built like another."""
+    keys, values, mask_BS = next(tensors), next(tensors), next(tensors)
+    written = tuple(next(tensors) for _ in like.written)
+    return Link(keys, values, mask_BS, written, tuple(rebuilt(tensors, part) for part in like.parts))
 
 
 def flat_past(state: DecoderState, slots: int = 0) -> list[Tensor]:
@@ -109,12 +113,14 @@ def grouped(tensors: Sequence[Tensor], size: int) -> Iterator[Sequence[Tensor]]:
         yield tensors[start : start + size]
 
 
-def link_shapes(link: Link, rows: Any, width: Any) -> list[dict[int, Any]]:
-    """Which axes of a link vary: the row, and the source position where the link has one."""
+def link_shapes(link: Link, rows: Any, width: Any, positions: int) -> list[dict[int, Any]]:
+    """Which axes of a link vary: the row, and the source position (there are so many) where the link has one."""
     axis = link.keys.dim() - 2
-    along = {axis: width} if link.keys.shape[axis] == link.mask_BS.shape[1] != 1 else {}
-    mask = {1: width} if along else {}
-    return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *({0: rows, 1: width} for _ in link.written)]
+    along = {axis: width} if link.keys.shape[axis] == positions else {}
+    mask = {1: width} if link.mask_BS.shape[1] == positions else {}
+    parts = [shape for part in link.parts for shape in link_shapes(part, rows, width, positions)]
+    written = [{0: rows, 1: width} for _ in link.written]
+    return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *written, *parts]
 
 
 def wide(source: Padded) -> Padded:
@@ -135,9 +141,10 @@ def exported_encode(model: EncoderDecoder) -> nn.Module:
 
 def exported_start(model: EncoderDecoder, memory: Memory) -> nn.Module:
     rows, width = Dim("rows", max=4096), Dim("width", max=1024)
-    shapes = {"states_BSD": {0: rows, 1: width}, "mask_BS": {0: rows, 1: width}, "summary_BD": {0: rows}}
+    wide = {0: rows, 1: width}
+    shapes = {"states_BSD": wide, "mask_BS": wide, "summary_BD": {0: rows}, "layers": [wide for _ in memory.layers]}
     assert memory.summary_BD is not None
-    inputs = (memory.states_BSD, memory.mask_BS, memory.summary_BD)
+    inputs = (memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers))
     return export(Start(model), inputs, dynamic_shapes=shapes).module()
 
 
@@ -149,10 +156,10 @@ def exported_step(model: EncoderDecoder, memory: Memory) -> nn.Module:
         "token_B1": {0: rows},
         "position_B": {0: rows},
         "past": [{0: rows, 2: slots} if part.dim() == 4 else {0: rows} for part in flat_past(state)],
-        "links": [shape for link in state.links for shape in link_shapes(link, rows, width)],
+        "links": [s for link in state.links for s in link_shapes(link, rows, width, memory.mask_BS.shape[1])],
     }
     inputs = (torch.full((3, 1), 2), state.position_B, flat_past(state, SLOTS), links)
-    return export(Step(model, bool(state.links[0].written)), inputs, dynamic_shapes=shapes).module()
+    return export(Step(model, state.links), inputs, dynamic_shapes=shapes).module()
 
 
 def check(architecture: Architecture) -> None:
@@ -167,7 +174,7 @@ def check(architecture: Architecture) -> None:
         for ours, other in zip(encode(source.ids_BT, source.lengths_B), flat_memory(memory), strict=True):
             agree(ours, other)
         whole_BTV = model(source, Padded(target_BT, torch.full((len(lengths),), 5)))
-        links = start(memory.states_BSD, memory.mask_BS, memory.summary_BD)
+        links = start(memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers))
         state = model.start(memory)
         past, position_B = flat_past(state, SLOTS + number), state.position_B
         count = len(past)

@@ -139,7 +139,7 @@ def test_decoder(norm_first: bool) -> None:
         final_norm=False,
     )
     inputs = embedding()
-    ours = build_decoder(config, inputs, lambda: MultiHeadAttention(SIZES, D), PositionConfig(kind="none"), D).eval()
+    ours = build_decoder(config, inputs, [MultiHeadAttention(SIZES, D)], PositionConfig(kind="none"), D).eval()
     layer = ours.get_submodule("layers.0")
     connection, attention = layer.get_submodule("connection"), layer.get_submodule("attention")
     assert isinstance(connection, MultiHeadAttention)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field
@@ -12,19 +11,18 @@ from torch import nn
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
 from isthmus.model.blocks import PositionConfig, build_added_positions
-from isthmus.model.connections import (
-    fixed_vector,
-    global_attention,
-    local_attention,
-    multi_head_attention,
-    no_connection,
-)
+from isthmus.model.connections import depth, fixed_vector, no_connection, slots
+from isthmus.model.connections.attention import build_attention
 from isthmus.model.connections.connection import Connection
+from isthmus.model.connections.coverage import CoverageConfig
+from isthmus.model.connections.depth import DepthConfig
 from isthmus.model.connections.fixed_vector import FixedVectorConfig
 from isthmus.model.connections.global_attention import GlobalAttentionConfig
+from isthmus.model.connections.interactive_attention import InteractiveAttentionConfig
 from isthmus.model.connections.local_attention import LocalAttentionConfig
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
 from isthmus.model.connections.no_connection import NoConnectionConfig
+from isthmus.model.connections.slots import SlotsConfig
 from isthmus.model.decoders import recurrent as recurrent_decoder
 from isthmus.model.decoders import transformer as transformer_decoder
 from isthmus.model.decoders.decoder import Decoder
@@ -49,7 +47,15 @@ EncoderConfig = Annotated[
     TransformerEncoderConfig | RecurrentEncoderConfig | ConvolutionalEncoderConfig, Field(discriminator="kind")
 ]
 ConnectionConfig = Annotated[
-    MultiHeadAttentionConfig | FixedVectorConfig | GlobalAttentionConfig | LocalAttentionConfig | NoConnectionConfig,
+    MultiHeadAttentionConfig
+    | FixedVectorConfig
+    | GlobalAttentionConfig
+    | LocalAttentionConfig
+    | CoverageConfig
+    | InteractiveAttentionConfig
+    | NoConnectionConfig
+    | SlotsConfig
+    | DepthConfig,
     Field(discriminator="kind"),
 ]
 DecoderConfig = Annotated[TransformerDecoderConfig | RecurrentDecoderConfig, Field(discriminator="kind")]
@@ -155,7 +161,7 @@ def build(config: ModelConfig, source_size: int, target_size: int) -> EncoderDec
     _check_fit(config)
     source_weight, target_weight, output_weight = _embedding_weights(config, source_size, target_size)
     encoder = _encoder(config, _embedding(config, source_weight))
-    decoder = _decoder(config, _embedding(config, target_weight))
+    decoder = _decoder(config, _embedding(config, target_weight), encoder.kept)
     return EncoderDecoder(encoder, decoder, softmax.build(config.head, output_weight))
 
 
@@ -206,34 +212,42 @@ def _encoder(config: ModelConfig, embedding: Embedding) -> Encoder:
             assert_never(other)
 
 
-def _decoder(config: ModelConfig, embedding: Embedding) -> Decoder:
+def _decoder(config: ModelConfig, embedding: Embedding, kept: int) -> Decoder:
     positions = config.embedding.positions
     match config.decoder:
         case TransformerDecoderConfig() as decoder:
-            make = partial(build_connection, config)
-            return transformer_decoder.build(decoder, embedding, make, positions, config.d_model)
+            connections = build_connections(config, decoder.layers, kept)
+            return transformer_decoder.build(decoder, embedding, connections, positions, config.d_model)
         case RecurrentDecoderConfig() as decoder:
-            return recurrent_decoder.build(decoder, embedding, build_connection(config), positions, config.d_model)
+            (connection,) = build_connections(config, 1, kept)
+            return recurrent_decoder.build(decoder, embedding, connection, positions, config.d_model)
         case other:
             assert_never(other)
 
 
-def build_connection(config: ModelConfig) -> Connection:
-    """One connection, for one decoder layer or a recurrent decoder."""
-    sizes = Sizes(d_model=config.d_model, d_memory=config.d_model)
+def build_connections(config: ModelConfig, layers: int, kept: int = 0) -> list[Connection]:
+    """One connection for each decoder layer, or the one of a recurrent decoder.
+
+    Args:
+        config: of the model.
+        layers: how many are wanted.
+        kept: how many states of its layers the encoder keeps.
+
+    Raises:
+        ConfigError: the connection does not fit its neighbours.
+    """
+    sizes = Sizes(d_model=config.d_model, d_memory=config.d_model, kept=kept)
     match config.connection:
-        case MultiHeadAttentionConfig() as connection:
-            return multi_head_attention.build(connection, sizes)
         case FixedVectorConfig() as connection:
-            return fixed_vector.build(connection, sizes)
-        case GlobalAttentionConfig() as connection:
-            return global_attention.build(connection, sizes)
-        case LocalAttentionConfig() as connection:
-            return local_attention.build(connection, sizes)
+            return [fixed_vector.build(connection, sizes) for _ in range(layers)]
         case NoConnectionConfig() as connection:
-            return no_connection.build(connection, sizes)
-        case other:
-            assert_never(other)
+            return [no_connection.build(connection, sizes) for _ in range(layers)]
+        case SlotsConfig() as connection:
+            return slots.build(connection, sizes, layers)
+        case DepthConfig() as connection:
+            return depth.build(connection, sizes, layers)
+        case attention:
+            return [build_attention(attention, sizes) for _ in range(layers)]
 
 
 def _embedding_weights(

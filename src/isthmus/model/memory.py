@@ -20,7 +20,7 @@ class Memory:
         states_BSD: a vector for each source position.
         mask_BS: `True` where a position is real; what stands elsewhere is never read.
         summary_BD: the fixed-length vector *c*, if the encoder makes one.
-        layers: the states after each encoder layer, if the encoder keeps them.
+        layers: the embedded source and the states after each encoder layer, if the encoder keeps them.
     """
 
     states_BSD: Tensor

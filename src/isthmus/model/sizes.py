@@ -12,7 +12,9 @@ class Sizes:
     Attributes:
         d_model: size of the decoder's states.
         d_memory: size of the memory's states and summary.
+        kept: how many states of lower layers the memory has (see `Encoder.kept`).
     """
 
     d_model: int
     d_memory: int
+    kept: int = 0

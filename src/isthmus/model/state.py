@@ -168,11 +168,11 @@ class DecoderState:
             links: each layer's link.
             past: the new past; `None` where the old one was written into.
         """
-        by_row = any(link.written for link in links)
+        by_row = any(link.by_row for link in links)
         count = self.position_B.shape[0]
         rows = torch.arange(count, device=self.position_B.device)
         if by_row:
-            links = tuple(link if link.rows == count else link.repeat(count // link.rows) for link in links)
+            links = tuple(link.of_rows(count) for link in links)
         return DecoderState(
             self.position_B + block,
             self.past if past is None else past,

@@ -306,7 +306,7 @@ def test_a_memory_without_a_summary() -> None:
 def test_every_layer_is_kept_on_request() -> None:
     config = ModelConfig.of({"preset": "tiny", "encoder": {"keep_layers": True, "final_norm": False}})
     memory = build(config, 8, 8).eval().encode(Padded.of([[4, 5, 6]]))
-    assert [layer.shape for layer in memory.layers] == [(1, 3, 128)] * 4
+    assert [layer.shape for layer in memory.layers] == [(1, 3, 128)] * 5
     assert torch.equal(memory.layers[-1], memory.states_BSD)
     assert memory.summary_BD is None
 

@@ -41,7 +41,7 @@ def test_a_position_sees_its_neighbours_and_no_further(layers: int, width: int) 
 @torch.no_grad()
 def test_the_states_of_every_layer_on_request() -> None:
     memory = model(layers=3, keep_layers=True, summary="mean").encode(Padded.of([[4, 5, 6]]))
-    assert len(memory.layers) == 3
+    assert len(memory.layers) == 4
     assert torch.equal(memory.layers[-1], memory.states_BSD)
     assert memory.summary_BD is not None
     assert model(layers=3).encode(Padded.of([[4]])).layers == ()

@@ -93,3 +93,24 @@ def test_links_of_sources_of_different_lengths_join() -> None:
     assert torch.equal(joined.values[:2], long.values)
     assert torch.equal(joined.written[0][2:, :4], short.written[0])
     assert bool((joined.written[0][2:, 4:] == 0).all())
+
+
+def test_links_inside_links_and_ids_go_along() -> None:
+    first, second = (
+        Link(one.keys, one.values, one.mask_BS, parts=(one,), ids_BS=torch.randint(4, 9, one.mask_BS.shape))
+        for one in (link(2, 7), link(3, 4))
+    )
+    joined = Link.join([first, second])
+    assert first.by_row
+    assert not Link(first.keys, first.values, first.mask_BS).by_row
+    assert first.ids_BS is not None
+    assert second.ids_BS is not None
+    assert joined.ids_BS is not None
+    assert torch.equal(joined.ids_BS[2:, :4], second.ids_BS)
+    assert torch.equal(joined.ids_BS[:2], first.ids_BS)
+    assert torch.equal(joined.parts[0].written[0][2:, :4], second.parts[0].written[0])
+    rows = torch.tensor([4, 0])
+    found = joined.select(rows)
+    assert found.ids_BS is not None
+    assert torch.equal(found.ids_BS, joined.ids_BS[rows])
+    assert torch.equal(found.parts[0].keys, joined.parts[0].keys[rows])

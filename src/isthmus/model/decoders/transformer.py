@@ -7,7 +7,7 @@ B row, T target position, D model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -222,15 +222,15 @@ def _looking_back(
 def build(
     config: TransformerDecoderConfig,
     embedding: Embedding,
-    connection: Callable[[], Connection],
+    connections: Sequence[Connection],
     positions: PositionConfig,
     d_model: int,
 ) -> TransformerDecoder:
-    """Build the decoder of size `d_model`; `connection` makes one connection a layer."""
+    """Build the decoder of size `d_model`; each layer with its connection."""
     layers = [
         TransformerDecoderLayer(
             attention,
-            connection(),
+            connection,
             build_feed_forward(config.layer, d_model),
             (
                 build_residual(config.layer, d_model, height),
@@ -238,7 +238,9 @@ def build(
                 build_residual(config.layer, d_model, height),
             ),
         )
-        for attention, height in zip(_looking_back(config, positions, d_model), heights(config.layers), strict=True)
+        for attention, connection, height in zip(
+            _looking_back(config, positions, d_model), connections, heights(config.layers), strict=True
+        )
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     return TransformerDecoder(embedding, layers, final_norm, positions.limit)

@@ -32,7 +32,7 @@ class ConvolutionalEncoderConfig(Config):
         width: how many positions a kernel sees; odd.
         dropout: probability to drop a feature before each convolution.
         summary: how to pool the fixed-length vector, or `None`.
-        keep_layers: whether the memory holds the states of every layer.
+        keep_layers: whether the memory holds the states of every layer, the embedding's first.
     """
 
     kind: Literal["convolutional"] = "convolutional"
@@ -54,7 +54,7 @@ class ConvolutionalEncoder(Encoder):
         embedding: ids to vectors.
         layers: the layers.
         summary: pools the fixed-length vector, or `None`.
-        keep_layers: whether the memory holds the states of every layer.
+        keep_layers: whether the memory holds the states of every layer, the embedding's first.
         limit: the longest source that it has positions for, or `None`.
     """
 
@@ -68,7 +68,7 @@ class ConvolutionalEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.embedding, self.layers, self.summary = embedding, nn.ModuleList(layers), summary
-        self.keep_layers, self.limit = keep_layers, limit
+        self.limit, self.kept = limit, len(layers) + 1 if keep_layers else 0
 
     def forward(self, source: Padded) -> Memory:
         """Ids [B, S] to a memory of states [B, S, D].
@@ -87,13 +87,13 @@ class ConvolutionalEncoder(Encoder):
             )
         mask_BS = source.mask_BT
         x_BSD = self.embedding(source.ids_BT, torch.arange(mask_BS.shape[1], device=mask_BS.device)[None])
-        kept = []
+        kept = [x_BSD]
         for layer in self.layers:
             x_BSD = layer(x_BSD, mask_BS)
-            if self.keep_layers:
+            if self.kept:
                 kept.append(x_BSD)
         summary_BD = None if self.summary is None else self.summary(x_BSD, mask_BS)
-        return Memory(x_BSD, mask_BS, summary_BD, tuple(kept))
+        return Memory(x_BSD, mask_BS, summary_BD, tuple(kept) if self.kept else ())
 
 
 def build(

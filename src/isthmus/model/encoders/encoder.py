@@ -11,7 +11,13 @@ from isthmus.model.memory import Memory
 
 
 class Encoder(nn.Module, ABC):
-    """From a padded batch of sources to a memory."""
+    """From a padded batch of sources to a memory.
+
+    Attributes:
+        kept: how many states `Memory.layers` has: 0, or one more than there are layers.
+    """
+
+    kept: int = 0
 
     @abstractmethod
     def forward(self, source: Padded) -> Memory:

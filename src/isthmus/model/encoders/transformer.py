@@ -40,7 +40,7 @@ class TransformerEncoderConfig(Config):
         layer: what each is.
         final_norm: a norm after the last layer; `None`: with pre-norm.
         summary: how to pool the fixed-length vector, or `None`.
-        keep_layers: whether the memory holds the states of every layer.
+        keep_layers: whether the memory holds the states of every layer, the embedding's first.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -81,7 +81,7 @@ class TransformerEncoder(Encoder):
         layers: the layers.
         final_norm: after the last layer, or `None`.
         summary: pools the fixed-length vector, or `None`.
-        keep_layers: whether the memory holds the states of every layer.
+        keep_layers: whether the memory holds the states of every layer, the embedding's first.
         limit: the longest source that it has positions for, or `None`.
     """
 
@@ -96,7 +96,8 @@ class TransformerEncoder(Encoder):
     ) -> None:
         super().__init__()
         self.embedding, self.layers, self.final_norm = embedding, nn.ModuleList(layers), final_norm
-        self.summary, self.keep_layers, self.limit = summary, keep_layers, limit
+        self.summary, self.limit = summary, limit
+        self.kept = len(layers) + 1 if keep_layers else 0
 
     def forward(self, source: Padded) -> Memory:
         """Ids [B, S] to a memory of states [B, S, D].
@@ -111,15 +112,15 @@ class TransformerEncoder(Encoder):
             allowed = allowed & source.attend_BTT[:, None]
         position_1S = torch.arange(mask_BS.shape[1], device=mask_BS.device)[None]
         x_BSD = self.embedding(source.ids_BT, position_1S)
-        kept = []
+        kept = [x_BSD]
         for layer in self.layers:
             x_BSD = layer(x_BSD, allowed, position_1S)
-            if self.keep_layers:
+            if self.kept:
                 kept.append(x_BSD)
         if self.final_norm is not None:
             x_BSD = self.final_norm(x_BSD)
         summary_BD = None if self.summary is None else self.summary(x_BSD, mask_BS)
-        return Memory(x_BSD, mask_BS, summary_BD, tuple(kept))
+        return Memory(x_BSD, mask_BS, summary_BD, tuple(kept) if self.kept else ())
 
 
 def build(
