@@ -80,11 +80,11 @@ def attend(
     if not weights and _long(query_BHTK, key_BGSK, dropout):
         return _fused(query_BHTK, key_BGSK, value_BGSK, (allowed, bias), scale, dropout), None
     scores_BHTS = _scores(query_BHTK, key_BGSK, _addend(allowed, bias, query_BHTK.dtype), scale)
-    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32) if weights else softmax(scores_BHTS)
-    context_BHTK = _contexts(drop(weights_BHTS, dropout, True).to(value_BGSK.dtype), value_BGSK)
+    context_BHTK = _contexts(drop(softmax(scores_BHTS), dropout, True).to(value_BGSK.dtype), value_BGSK)
+    weights_BHTS = torch.softmax(scores_BHTS, dim=-1, dtype=torch.float32) if weights else None
     if allowed is None or known(some := allowed.any(dim=-1, keepdim=True)):
-        return context_BHTK, weights_BHTS if weights else None
-    return context_BHTK * some, weights_BHTS * some if weights else None
+        return context_BHTK, weights_BHTS
+    return context_BHTK * some, None if weights_BHTS is None else weights_BHTS * some
 
 
 def _long(query_BHTK: Tensor, key_BGSK: Tensor, dropout: float) -> bool:
