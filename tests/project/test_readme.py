@@ -1,14 +1,16 @@
 """What the documentation shows works: Python blocks run, commands exist with the options shown.
 
 Blocks of one file share their names, as if typed one after the other. A comment on the line before a block says
-`<!-- slow -->` (run with the slow tests only) or `<!-- skip: why -->`.
+`<!-- slow -->` (run with the slow tests only) or `<!-- skip: why -->`. A block `output` behind a Python block is what it prints.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,14 +52,22 @@ def blocks(text: str) -> list[Block]:
 
 
 def run(document: Path, slow: bool) -> int:
-    """Run the Python blocks of a document in one namespace; returns how many ran."""
+    """Run the Python blocks of a document in one namespace; returns how many ran.
+
+    A block `output` right behind one is what it prints.
+    """
     names: dict[str, object] = {"__name__": document.stem}
-    chosen = [block for block in blocks(document.read_text(encoding="utf-8")) if block.language == "python"]
-    chosen = [block for block in chosen if block.marker == "" or (slow and block.marker == "slow")]
-    for block in chosen:
-        padded = "\n" * (block.line - 1) + block.text  # so that a traceback names the line of the document
-        exec(compile(padded, str(document), "exec"), names)  # the point of this test
-    return len(chosen)
+    found = blocks(document.read_text(encoding="utf-8"))
+    count = 0
+    for block, after in zip(found, [*found[1:], Block("", 0, "")], strict=False):
+        if block.language == "python" and (block.marker == "" or (slow and block.marker == "slow")):
+            padded = "\n" * (block.line - 1) + block.text  # so that a traceback names the line of the document
+            with redirect_stdout(io.StringIO()) as printed:
+                exec(compile(padded, str(document), "exec"), names)  # the point of this test
+            if after.language == "output":
+                assert printed.getvalue() == after.text, f"{document.name}, line {after.line}"
+            count += 1
+    return count
 
 
 def complaints(text: str, known: Mapping[str, set[str]]) -> list[str]:
@@ -166,6 +176,16 @@ def test_blocks_share_their_names_and_obey_their_markers(tmp_path: Path, monkeyp
     assert Path("ran").read_text(encoding="utf-8") == "3"
     document.write_text("```python\n1 / 0\n```\n", encoding="utf-8")
     with pytest.raises(ZeroDivisionError):
+        run(document, slow=False)
+
+
+def test_what_a_block_prints_is_what_stands_below_it(tmp_path: Path) -> None:
+    document = tmp_path / "a.md"
+    text = "```python run\nprint(1 + 1)\n```\n\nwords\n\n```output\n2\n```\n"
+    document.write_text(text, encoding="utf-8")
+    assert run(document, slow=False) == 1
+    document.write_text(text.replace("\n2\n", "\n3\n"), encoding="utf-8")
+    with pytest.raises(AssertionError, match="line 8"):
         run(document, slow=False)
 
 

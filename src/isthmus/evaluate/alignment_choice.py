@@ -19,7 +19,7 @@ from isthmus.evaluate.attention import Look, look
 from isthmus.evaluate.ibm_model_1 import Links, agreed_links
 from isthmus.generate.alignment import Looked, Trace, traces, words
 from isthmus.model.bundle import Bundle
-from isthmus.text.vocabulary import BOS, EOS
+from isthmus.text.vocabulary import EOS
 
 PAIRS, LEARNED_FROM, MOST_LINKS = 300, 20_000, 2_000_000
 """Pairs to judge heads by; pairs that the judge learns from; and how many possible links it weighs at most."""
@@ -118,7 +118,7 @@ def _shares_of(bundle: Bundle, example: Example) -> dict[Place, Tensor]:
     limit = bundle.config.embedding.positions.maximum
     if not codec.fits(source, target) or (limit is not None and max(len(source), len(target)) > limit):
         return {}
-    seen = look(bundle.model, (BOS,), source, target)
+    seen = look(bundle.model, (codec.config.frame.start,), source, target)
     trace = _trace(example, source, target, codec)
     if trace is None:
         return {}

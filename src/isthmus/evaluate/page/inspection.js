@@ -41,7 +41,7 @@
   /** Words of the source on the left, of the output on the right, and a line between those that go together. */
   function alignment() {
     const { links, origin, source_words: left, target_words: right } = data.alignment;
-    at("origin").textContent = links.length ? `By ${origin}.` : `No links: ${origin}.`;
+    at("origin").textContent = links.length ? `By ${origin}.` : `No links: ${origin.replace(/^none: /, "")}.`;
     if (!links.length) return;
     const row = 28, size = 15, most = Math.max(90, Math.min(220, (at("links").clientWidth - 110) / 2));
     const fitting = (text) => {
