@@ -22,7 +22,7 @@ embedding = { positions = { maximum = 64 } }
 [train]
 steps = 2
 """
-GENERATING = ("generate", "evaluate", "compare")
+GENERATING = ("generate", "evaluate", "compare", "serve")
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +124,16 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "doctor: missing corpus of a recipe": (("doctor", "nodata.toml"), ("the corpus does not exist", "gone.tsv")),
     "doctor: missing corpus": (("doctor", "--data", "gone.tsv"), ("the corpus does not exist",)),
     "doctor: folder as corpus": (("doctor", "--data", "model"), ("the corpus must be a file",)),
+    "serve: no name": (("serve", "=model"), ("a model is named by NAME=FOLDER", "=model")),
+    "serve: one name twice": (("serve", "model", "model=model"), ("a name of its own", "got: model")),
+    "serve: missing keys": (("serve", "model", "--api-keys", "gone"), ("the file of API keys does not exist",)),
+    "serve: keys that can be guessed": (("serve", "model", "--api-keys", "two.txt"), ("long", "got: 1 characters")),
+    "serve: no such address": (("serve", "model", "--host", "192.0.2.1"), ("cannot listen here", "192.0.2.1")),
     "doctor: nothing": (("doctor",), ("this command needs pairs",)),
 }
 for _command in GENERATING:
     _second = ("model",) if _command == "compare" else ()
-    _pairs = () if _command == "generate" else ("--data", "good.tsv")
+    _pairs = () if _command in ("generate", "serve") else ("--data", "good.tsv")
     _text = ("ab",) if _command == "generate" else ()
     for _name, _said in (
         ("gone", ("this is not a bundle", "nothing there")),
@@ -137,7 +142,7 @@ for _command in GENERATING:
         ("damaged", ("a file of the bundle is damaged", "model.safetensors")),
     ):
         CASES[f"{_command}: {_name} as model"] = ((_command, _name, *_second, *_text, *_pairs), _said)
-    if _command != "generate":
+    if _command not in ("generate", "serve"):
         _model = (_command, "model", *_second)
         CASES[f"{_command}: no pairs"] = (_model, ("this command needs pairs",))
         CASES[f"{_command}: missing pairs"] = ((*_model, "--data", "gone.tsv"), ("the corpus does not exist",))

@@ -1,0 +1,1 @@
+"""A server: models over HTTP for many clients, and a page."""
