@@ -26,12 +26,15 @@ def varied(architecture: Architecture) -> EncoderDecoder:
     """A model whose outputs differ from source to source: its weights are larger than fresh ones.
 
     Not those of a recurrent decoder's loop, which would be chaotic and blow up the last bit of a float32; nor the strength of the
-    cosine similarity, which is stored as a logarithm.
+    cosine similarity, which is stored as a logarithm, nor what distances say, which every score has on top of its product.
     """
     model = architecture.model(seed=2)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if any(part in name for part in ("recurrence", "decoder.feed.", "decoder.connection", "strength")):
+            if any(
+                part in name
+                for part in ("recurrence", "decoder.feed.", "decoder.connection", "strength", "attention.bias")
+            ):
                 continue
             if "connection" in name or "summary" in name:
                 parameter.mul_(3.0)

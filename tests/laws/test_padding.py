@@ -161,7 +161,7 @@ def test_a_mask_of_ones_own_hides_source_positions() -> None:
         hidden = Padded(long.ids_BT, long.lengths_B, shorter_BT)
         short = Padded.of([ids[:length] for ids, length in zip(long.rows(), (4, 6), strict=True)])
         agree(model(hidden, target), model(short, target))
-        if architecture.recurrent_encoder:
+        if not architecture.attending_encoder:
             continue
         pairs_BTT = shorter_BT[:, None] & torch.ones(7, 7, dtype=torch.bool)
         states_BSD = model.encode(Padded(long.ids_BT, long.lengths_B, pairs_BTT)).states_BSD
@@ -172,7 +172,8 @@ def test_a_mask_of_ones_own_hides_source_positions() -> None:
 def test_a_mask_of_ones_own_narrows_the_target() -> None:
     """A target packed of two sequences that do not see each other: with no positions, each is as if alone."""
     for architecture in FAST:
-        no_positions = architecture.outside == "none-source-target" and not architecture.recurrent_decoder
+        undivided = architecture.attending_decoder and architecture.target_segment is None
+        no_positions = architecture.outside == "none-source-target" and undivided
         if not no_positions or architecture.connection in TWO_WAYS:
             continue
         model, source = architecture.model(), batch(7)

@@ -14,9 +14,8 @@ from torch import Tensor
 def fading_sum(keep_BTD: Tensor, new_BTD: Tensor, first_BD: Tensor) -> Tensor:
     """c_t = keep_t · c_{t-1} + new_t for every t [B, T, D], with c_{-1} given.
 
-    It takes log₂ T passes, each of which adds to every position what the one 1, 2, 4, ... before it has gathered (Hillis and Steele
-    1986). Factors between 0 and 1 are only ever multiplied, never divided by, so nothing overflows however long the sequence is. The
-    gradient is the same sum backwards.
+    Factors between 0 and 1 are only ever multiplied, never divided by, so nothing overflows however long the sequence is. The gradient
+    is the same sum backwards. On a CPU a plain loop is fastest, once autograd need not follow it; elsewhere the sum takes log₂ T passes.
     """
     if keep_BTD.shape[1] == 0:
         return new_BTD
@@ -27,6 +26,21 @@ def fading_sum(keep_BTD: Tensor, new_BTD: Tensor, first_BD: Tensor) -> Tensor:
 
 
 def _sum(keep_BTD: Tensor, new_BTD: Tensor, first_BD: Tensor) -> Tensor:
+    looped = keep_BTD.device.type == "cpu"
+    return loop(keep_BTD, new_BTD, first_BD) if looped else scan(keep_BTD, new_BTD, first_BD)
+
+
+def loop(keep_BTD: Tensor, new_BTD: Tensor, first_BD: Tensor) -> Tensor:
+    """The sum, position by position."""
+    last_BD, found = first_BD, []
+    for keep_BD, new_BD in zip(keep_BTD.unbind(1), new_BTD.unbind(1), strict=True):
+        last_BD = torch.addcmul(new_BD, keep_BD, last_BD)
+        found.append(last_BD)
+    return torch.stack(found, dim=1)
+
+
+def scan(keep_BTD: Tensor, new_BTD: Tensor, first_BD: Tensor) -> Tensor:
+    """The sum in log₂ T passes, each of which adds what the position 1, 2, 4, ... before has gathered (Hillis and Steele 1986)."""
     sum_BTD = torch.cat([(new_BTD[:, 0] + keep_BTD[:, 0] * first_BD)[:, None], new_BTD[:, 1:]], dim=1)
     step = 1
     while step < keep_BTD.shape[1]:

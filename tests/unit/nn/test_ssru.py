@@ -7,32 +7,29 @@ import torch
 from torch import Tensor
 
 from isthmus.nn.recurrent import RecurrentPast
-from isthmus.nn.scan import fading_sum
+from isthmus.nn.scan import fading_sum, loop, scan
 from isthmus.nn.ssru import SimplerRecurrentUnit
 
 B, D = 3, 5
 
 
-def naive_sum(keep: Tensor, new: Tensor, first: Tensor) -> Tensor:
-    """One position after the other."""
-    found, last = [], first
-    for t in range(keep.shape[1]):
-        last = keep[:, t] * last + new[:, t]
-        found.append(last)
-    return torch.stack(found, dim=1) if found else new
-
-
 @pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 23])
-def test_a_fading_sum_and_its_gradient_are_those_of_the_loop(size: int) -> None:
+def test_a_fading_sum_and_its_gradient_are_those_that_autograd_finds(size: int) -> None:
+    """Through the loop and through the passes, which agree with each other."""
     keep, new = torch.rand(B, size, D, dtype=torch.float64), torch.randn(B, size, D, dtype=torch.float64)
     first, towards = torch.randn(B, D, dtype=torch.float64), torch.randn(B, size, D, dtype=torch.float64)
     inputs = [part.requires_grad_() for part in (keep, new, first)]
-    found, expected = fading_sum(keep, new, first), naive_sum(keep, new, first)
-    torch.testing.assert_close(found, expected)
+    found = fading_sum(keep, new, first)
     with torch.no_grad():
         assert torch.equal(fading_sum(keep, new, first), found)
-    if size:
-        ours, theirs = (torch.autograd.grad((each * towards).sum(), inputs) for each in (found, expected))
+    if size == 0:
+        assert found.shape == (B, 0, D)
+        return
+    ours = torch.autograd.grad((found * towards).sum(), inputs)
+    for naive in (loop, scan):
+        expected = naive(keep, new, first)
+        torch.testing.assert_close(found, expected)
+        theirs = torch.autograd.grad((expected * towards).sum(), inputs)
         for our, their in zip(ours, theirs, strict=True):
             torch.testing.assert_close(our, their)
 
@@ -43,11 +40,10 @@ def test_long_sums_neither_overflow_nor_forget_too_early() -> None:
     keep = torch.full((1, 4000, 2), 0.01)
     keep[:, :, 1] = 0.9999
     new = torch.ones(1, 4000, 2)
-    found, expected = (
-        fading_sum(keep, new, torch.zeros(1, 2)),
-        naive_sum(keep.double(), new.double(), torch.zeros(1, 2)),
-    )
-    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
+    expected = loop(keep.double(), new.double(), torch.zeros(1, 2, dtype=torch.float64))
+    for naive in (loop, scan):
+        found = naive(keep, new, torch.zeros(1, 2))
+        torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
 
 
 def equations(unit: SimplerRecurrentUnit, x_BTD: Tensor) -> Tensor:
