@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 from isthmus.core.config import parse
 from isthmus.core.errors import BundleError, DataError, InputError
 from isthmus.text.characters import CharacterTokenizer
+from isthmus.text.imported import ImportedConfig
+from isthmus.text.named_pieces import NamedPiecesTokenizer
 from isthmus.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from isthmus.text.symbols import SymbolTokenizer
 from isthmus.text.tokenizer import FORMAT, CharacterConfig, SentencePieceConfig, SymbolConfig, Tokenizer, check_text
@@ -65,6 +68,11 @@ def load_tokenizer(folder: Path, name: str) -> Tokenizer:
                 return CharacterTokenizer(parse(CharacterConfig, values["config"], str(path)), _vocabulary(values))
             case "symbols":
                 return SymbolTokenizer(parse(SymbolConfig, values["config"], str(path)), _vocabulary(values))
+            case "library":
+                return _library(folder, name, values)
+            case "named-pieces":
+                described_pieces = parse(ImportedConfig, values["config"], str(path))
+                return NamedPiecesTokenizer(described_pieces, (folder / f"{name}.model").read_bytes(), _pieces(values))
     except (InputError, OSError) as error:
         raise _damaged(path, str(error)) from error
     raise _damaged(path, f"kind = {kind!r}")
@@ -89,11 +97,32 @@ def _read(path: Path) -> dict[str, Any]:
     return dict(values)
 
 
+def _library(folder: Path, name: str, values: dict[str, Any]) -> Tokenizer:
+    """A pipeline of the `tokenizers` library, which is needed for it alone."""
+    if find_spec("tokenizers") is None:
+        raise InputError(
+            "the tokenizer of this model needs a library that is not installed",
+            expected="tokenizers",
+            got="none",
+            where="the Python environment",
+            fix="pip install 'isthmus[huggingface]'",
+        )
+    from isthmus.text.library import LibraryTokenizer
+
+    config = parse(ImportedConfig, values["config"], str(folder / f"{name}.json"))
+    pipeline = (folder / f"{name}.tokenizer.json").read_text(encoding="utf-8")
+    return LibraryTokenizer(config, pipeline, int(values.get("size", 0)))
+
+
 def _vocabulary(values: dict[str, Any]) -> Vocabulary:
+    return Vocabulary(tuple(_pieces(values)))
+
+
+def _pieces(values: dict[str, Any]) -> list[str]:
     pieces = values.get("pieces")
     if not isinstance(pieces, list) or not all(isinstance(piece, str) for piece in pieces):
         raise InputError("a tokenizer has pieces", expected="a list of strings", got=type(pieces).__name__)
-    return Vocabulary(tuple(pieces))
+    return pieces
 
 
 def _damaged(path: Path, got: str) -> BundleError:

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from isthmus.core.config import Config
 from isthmus.core.errors import InputError
+from isthmus.text.imported import ImportedConfig
 from isthmus.text.vocabulary import MULTIPLE, Vocabulary, check_languages, check_user_pieces
 
 FORMAT = 1
@@ -83,8 +84,8 @@ class Tokenizer(ABC):
 
     @property
     @abstractmethod
-    def config(self) -> SentencePieceConfig | CharacterConfig | SymbolConfig:
-        """What it was trained from."""
+    def config(self) -> SentencePieceConfig | CharacterConfig | SymbolConfig | ImportedConfig:
+        """What it was trained from, or what is known of one from elsewhere."""
 
     @property
     @abstractmethod

@@ -92,8 +92,14 @@ def corpora(recipe: Recipe, base: Path, run: Path) -> Corpora:
     return Corpora(tuple(replace(corpus, part=part.rest) for corpus in train), replace(train[0], part=part), test)
 
 
-def codec_of(recipe: Recipe, train: Sequence[Corpus], run: Path) -> Codec:
+def codec_of(recipe: Recipe, train: Sequence[Corpus], run: Path, given: Codec | None = None) -> Codec:
     """Learn the vocabularies from the training corpora, once a run: they are kept in `run/codec`.
+
+    Args:
+        recipe: says how.
+        train: the training corpora.
+        run: the folder of the run.
+        given: the codec of a bundle that training starts from.
 
     Raises:
         DataError: the corpora have no text.
@@ -101,20 +107,23 @@ def codec_of(recipe: Recipe, train: Sequence[Corpus], run: Path) -> Codec:
     folder = run / "codec"
     if folder.is_dir():
         return Codec.load(folder)
+    codec = _learned(recipe, train) if given is None else given
+    with new_folder(folder) as temporary:
+        codec.save(temporary)
+    return codec
+
+
+def _learned(recipe: Recipe, train: Sequence[Corpus]) -> Codec:
     config = recipe.tokenizer
     source = config.source
     if config.joint:
         tokenizer = train_tokenizer(source, _texts(train, source=True, target=True))
-        codec = Codec(tokenizer, tokenizer, recipe.codec)
-    else:
-        codec = Codec(
-            train_tokenizer(source, _texts(train, source=True, target=False)),
-            train_tokenizer(config.target or source, _texts(train, source=False, target=True)),
-            recipe.codec,
-        )
-    with new_folder(folder) as temporary:
-        codec.save(temporary)
-    return codec
+        return Codec(tokenizer, tokenizer, recipe.codec)
+    return Codec(
+        train_tokenizer(source, _texts(train, source=True, target=False)),
+        train_tokenizer(config.target or source, _texts(train, source=False, target=True)),
+        recipe.codec,
+    )
 
 
 def _texts(train: Sequence[Corpus], source: bool, target: bool) -> Iterator[str]:

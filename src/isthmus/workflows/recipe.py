@@ -28,6 +28,7 @@ from isthmus.text.metrics import metric
 from isthmus.text.tokenizer import SentencePieceConfig, TokenizerConfig
 from isthmus.train.config import TrainingConfig
 from isthmus.train.track import TrackerKind
+from isthmus.workflows.start import StartConfig
 
 FORMAT = 1
 ROOT_VARIABLE = "ISTHMUS_DATA"
@@ -137,6 +138,7 @@ class Recipe(Config):
         tokenizer: text to pieces.
         codec: what is put around the pieces.
         model: the architecture; a `preset` may stand in the file.
+        start: a bundle to go on from, which then says model, tokenizers and codec; `None` is fresh weights.
         train: the training.
         validation: judging along the way.
         generation: how the finished model generates unless told otherwise.
@@ -151,6 +153,7 @@ class Recipe(Config):
     tokenizer: TokenizersConfig = TokenizersConfig()
     codec: CodecConfig = CodecConfig()
     model: ModelConfig = ModelConfig()
+    start: StartConfig | None = None
     train: TrainingConfig
     validation: ValidationConfig = ValidationConfig()
     generation: GenerationOptions = GenerationOptions()
@@ -179,6 +182,27 @@ class Recipe(Config):
         for name in (*recipe.validation.metrics, *recipe.metrics):
             metric(name)
         return recipe._selecting()
+
+    def going_on(self, model: ModelConfig, codec: CodecConfig) -> Recipe:
+        """The same recipe with the architecture and the codec of the bundle that it starts from.
+
+        Args:
+            model: of the bundle.
+            codec: of the bundle.
+
+        Raises:
+            ConfigError: the recipe asks for others.
+        """
+        for name, own, given in (("model", self.model, model), ("codec", self.codec, codec)):
+            if name in self.model_fields_set and own != given:
+                raise ConfigError(
+                    "a training that starts from a bundle has the bundle's architecture and codec",
+                    expected=f"no `{name}`, or that of the bundle",
+                    got="another one",
+                    where=name,
+                    fix=f"leave `{name}` out of the recipe",
+                )
+        return self.model_copy(update={"model": model, "codec": codec})
 
     def _selecting(self) -> Recipe:
         """The same recipe, where the first validation metric chooses the best model if nothing else was said."""

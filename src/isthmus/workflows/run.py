@@ -15,11 +15,14 @@ from isthmus.core.errors import TrainingError
 from isthmus.core.files import write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
 from isthmus.core.team import Team, joined
+from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.evaluate.report import Report
 from isthmus.generate.load import load
+from isthmus.model.adaptation import changed, merged
 from isthmus.model.build import build
 from isthmus.model.bundle import Bundle, weights_hash
+from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.train.events import Event, Stopped, StopReason, Validated
 from isthmus.train.interrupt import interruptible
 from isthmus.train.job import Job, Place
@@ -36,6 +39,7 @@ from isthmus.workflows.diagnose import Visit, visits
 from isthmus.workflows.judge import GenerationValidator, provenance, report
 from isthmus.workflows.prepare import Corpora, Prepared, Questions, codec_of, corpora, prepare, questions
 from isthmus.workflows.recipe import Recipe, plain, toml
+from isthmus.workflows.start import Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +110,15 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
     """
     if request.minutes is not None:
         check_minutes(request.minutes)
+    start = None if request.recipe.start is None else Start.of(request.recipe.start, request.base)
+    if start is not None:
+        recipe = request.recipe.going_on(start.bundle.config, start.bundle.codec.config)
+        request = replace(request, recipe=recipe)
     with joined() as team:
         console = console if console is not None and team.first else Console(quiet=True)
         with team.in_turn():
-            recipe, found, prepared = _made_ready(request, out, console, team)
-        job = _job(recipe, found, prepared, out, request.allow_changed, team)
+            recipe, found, prepared = _made_ready(request, out, console, team, start)
+        job = _job(recipe, found, prepared, Place(out, allow_changed=request.allow_changed), team, start)
         if request.minutes is not None and not (out / RESOLVED).is_file():
             steps = int(team.told(str(steps_for(job, request.minutes))))
             recipe = within(recipe, steps)
@@ -128,7 +136,9 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         return Fitted(out / "best", reason, scored, answered=answered)
 
 
-def _made_ready(request: Request, out: Path, console: Console, team: Team) -> tuple[Recipe, Corpora, Prepared]:
+def _made_ready(
+    request: Request, out: Path, console: Console, team: Team, start: Start | None
+) -> tuple[Recipe, Corpora, Prepared]:
     """Look at the data, claim the folder, learn vocabularies and encode; what is there already is taken as it is."""
     recipe = agreed(request.recipe, request.minutes, out, request.resume, request.allow_changed)
     found_wrong = () if has_begun(out) or not team.first else _diagnosed(recipe, request.base, console)
@@ -137,7 +147,7 @@ def _made_ready(request: Request, out: Path, console: Console, team: Team) -> tu
     for number, visit in enumerate(found_wrong):
         write_json(out / f"doctor{number or ''}.json", visit.diagnosis.to_json())
     found = corpora(recipe, request.base, out)
-    codec = codec_of(recipe, found.train, out)
+    codec = codec_of(recipe, found.train, out, None if start is None else start.bundle.codec)
     prepared = prepare(recipe, found, codec, out)
     _tell(prepared, console)
     return recipe, found, prepared
@@ -171,13 +181,10 @@ def _tell(prepared: Prepared, console: Console) -> None:
     )
 
 
-def _job(
-    recipe: Recipe, found: Corpora, prepared: Prepared, out: Path, allow_changed: frozenset[str], team: Team
-) -> Job:
+def _job(recipe: Recipe, found: Corpora, prepared: Prepared, place: Place, team: Team, start: Start | None) -> Job:
     codec = prepared.codec
-    runtime = _same_runtime(_runtime(recipe, out), team)
-    with seeded(recipe.train.seed):
-        model = build(recipe.model, codec.source.vocabulary.size, codec.target.vocabulary.size)
+    runtime = _same_runtime(_runtime(recipe, place.folder), team)
+    model = _fresh(recipe, codec) if start is None else start.model(recipe.train.seed)
     validators: list[Validator] = [LossValidator(prepared.dev, runtime)]
     if recipe.validation.metrics:
         validators.append(_generation_validator(recipe, found, prepared, runtime))
@@ -191,10 +198,16 @@ def _job(
             "seed": recipe.data.seed,
         },
         "codec": codec.fingerprint(),
+        **({} if start is None else {"start": start.identity}),
     }
     objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
-    place = Place(out, identity, allow_changed=allow_changed)
+    place = replace(place, identity=identity)
     return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place, team)
+
+
+def _fresh(recipe: Recipe, codec: Codec) -> EncoderDecoder:
+    with seeded(recipe.train.seed):
+        return build(recipe.model, codec.source.vocabulary.size, codec.target.vocabulary.size)
 
 
 def _runtime(recipe: Recipe, out: Path) -> Runtime:
@@ -250,8 +263,9 @@ def _train(
     for event in events:
         if isinstance(event, Validated) and event.best and job.team.first:
             info = {**_info(recipe, prepared), "step": event.step, "scores": dict(event.scores)}
-            bundle = Bundle(job.model, recipe.model, prepared.codec, generation, info, sample)
-            bundle.save(job.place.folder / "best", card(recipe, job.model, event.scores, info))
+            model = merged(job.model, _fresh(recipe, prepared.codec)) if changed(job.model) else job.model
+            bundle = Bundle(model, recipe.model, prepared.codec, generation, info, sample)
+            bundle.save(job.place.folder / "best", card(recipe, model, event.scores, info))
         if isinstance(event, Stopped):
             return event.reason
     raise TrainingError("training ended without saying why")

@@ -1,0 +1,37 @@
+"""`isthmus import`: a model from another tool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+commands = typer.Typer()
+
+
+@commands.command(name="import")
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A local folder of Hugging Face.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new bundle.")],
+    source_language: Annotated[
+        str, typer.Option(metavar="NAME", help="Of sources, as a model of many languages names it.")
+    ] = "",
+    target_language: Annotated[str, typer.Option(metavar="NAME", help="Of targets, likewise.")] = "",
+) -> None:
+    """Read a model of Hugging Face from a local folder into a bundle.
+
+    Marian, BART, mBART, M2M100 (NLLB) and Pegasus, with weights in safetensors
+    format. A model of many languages is imported for one pair of them.
+
+      isthmus import opus-mt-en-fr en-fr --source-language en --target-language fr
+    """
+    from isthmus.export.needed import free_place, needs
+
+    free_place(out)
+    needs("huggingface")
+    from isthmus.export.huggingface.read import card, read
+
+    bundle = read(folder, source_language, target_language)
+    bundle.save(out, card(bundle, folder))
+    typer.echo(str(out))

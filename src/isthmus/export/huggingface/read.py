@@ -1,0 +1,117 @@
+"""A local folder of transformers as a bundle of ours, which computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from isthmus.core.errors import InputError
+from isthmus.export.huggingface.families import FAMILIES, Family, our_config
+from isthmus.export.huggingface.folder import read_config, read_json, read_weights
+from isthmus.export.huggingface.tensors import put
+from isthmus.export.huggingface.tokenizer_in import Asked, codec_of
+from isthmus.generate.options import GenerationOptions
+from isthmus.model.build import ModelConfig, build
+from isthmus.model.bundle import Bundle
+
+_CARRIED = ("num_beams", "length_penalty", "early_stopping", "no_repeat_ngram_size", "min_length")
+
+
+def read(folder: Path, source_language: str = "", target_language: str = "") -> Bundle:
+    """Read a folder; nothing is written.
+
+    Args:
+        folder: with `config.json`, weights in safetensors format and a tokenizer.
+        source_language: of sources; a model of many languages needs both.
+        target_language: of targets.
+
+    Raises:
+        InputError: the folder is missing or holds no such model, its weights are not in safetensors format, or something in it
+            has no counterpart here.
+        BundleError: a weight is missing or has another shape.
+    """
+    values = read_config(folder)
+    family = family_named(str(values["model_type"]), folder)
+    config = our_config(family, values)
+    sizes = _sizes(values, config)
+    generation = folder / "generation_config.json"
+    given = read_json(generation) if generation.is_file() else values
+    asked = Asked(folder, values, given, source_language, target_language)
+    codec = codec_of(asked, sizes, config.embedding.positions.limit)
+    with torch.random.fork_rng(devices=[]):
+        model = build(config, *sizes)
+    put(model, read_weights(folder), str(folder))
+    info = {
+        "source_language": _plain(source_language),
+        "target_language": _plain(target_language),
+        "imported": family.model_type,
+    }
+    return Bundle(model.eval(), config, codec, _generation(given), info)
+
+
+def family_named(model_type: str, folder: Path) -> Family:
+    """The family of a model type.
+
+    Raises:
+        InputError: it is none of those that have a counterpart here.
+    """
+    for family in FAMILIES:
+        if family.model_type == model_type:
+            return family
+    known = ", ".join(family.model_type for family in FAMILIES)
+    raise InputError(
+        "models of this type cannot be imported",
+        expected=f"model_type: {known}",
+        got=model_type,
+        where=str(folder / "config.json"),
+        fix=_WHY.get(model_type, "take a model of one of these types"),
+    )
+
+
+_WHY: Mapping[str, str] = {
+    "t5gemma": "T5Gemma caps attention logits, slides its windows and norms behind sublayers as well: none of these has a counterpart yet",
+    "bert": "it is an encoder alone: start the encoder of a new model from it, with `[start]` in a recipe",
+    "gpt2": "it is a decoder alone: start the decoder of a new model from it, with `[start]` in a recipe",
+}
+
+
+def _sizes(values: Mapping[str, Any], config: ModelConfig) -> tuple[int, int]:
+    size = int(values["vocab_size"])
+    joint = config.embedding.tied == "all" or values.get("share_encoder_decoder_embeddings", True)
+    return size, size if joint else int(values.get("decoder_vocab_size") or size)
+
+
+def _plain(language: str) -> str:
+    """A BCP 47 tag, where the tokenizer's name of a language is not one."""
+    return language.split("_", maxsplit=1)[0]
+
+
+def _generation(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the folder says of generating, as far as both have it by one name and meaning."""
+    carried = {name: given[name] for name in _CARRIED if given.get(name) is not None}
+    length = carried.get("min_length", 0)
+    return GenerationOptions.of({**carried, "min_length": max(0, length - 1)}).model_dump(
+        mode="json", exclude_unset=True
+    )
+
+
+def card(bundle: Bundle, folder: Path) -> str:
+    """Markdown for the bundle's `README.md`.
+
+    Args:
+        bundle: what was read.
+        folder: where from.
+    """
+    numbers = sum(parameter.numel() for parameter in bundle.model.parameters())
+    return "\n".join(
+        [
+            "# A model from Hugging Face",
+            "",
+            f"- From the folder {folder.resolve().name}, a model of the type {bundle.info['imported']}, {numbers:,} parameters",
+            "- Its licence, data and limits are those of the original; see its own card.",
+            "",
+        ]
+    )

@@ -1,0 +1,172 @@
+"""Folders that transformers saved, of random weights, become bundles that compute and read the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from isthmus.core.errors import BundleError, InputError
+from isthmus.core.padded import Padded
+from isthmus.data.example import Example
+from isthmus.export.huggingface.read import read
+from isthmus.generate.load import translator
+from isthmus.model.bundle import Bundle
+from tests.laws.architectures import rows
+from tests.reference.hugging import bart_kind, marian
+from tests.unit.cli.calling import called
+
+TEXTS = ["the cat sat on the mat", "a dog, and a cat!", "mats xyz dogs", ""]
+LANGUAGES = {"mbart": ("en", "fr"), "m2m_100": ("eng_Latn", "fra_Latn")}
+Make = Callable[[Path], Any]
+MODELS: dict[str, Make] = {
+    "marian": marian,
+    "marian-separate": lambda folder: marian(folder, separate=True),
+    "bart": lambda folder: bart_kind("bart", folder, activation_function="gelu", forced_bos_token_id=0),
+    "pegasus": lambda folder: bart_kind("pegasus", folder, scale_embedding=True),
+    "mbart": lambda folder: bart_kind("mbart", folder, scale_embedding=True),
+    "m2m_100": lambda folder: bart_kind("m2m_100", folder, scale_embedding=True),
+    "untied": lambda folder: bart_kind("bart", folder, tie_word_embeddings=False),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@torch.no_grad()
+def test_states_logits_and_outputs_are_theirs(name: str, tmp_path: Path) -> None:
+    theirs = MODELS[name](tmp_path / "theirs")
+    ours = read(tmp_path / "theirs", *LANGUAGES.get(name, ("", "")))
+    ours.save(tmp_path / "ours")
+    ours = Bundle.load(tmp_path / "ours")
+    size = theirs.config.vocab_size
+    source = Padded.of(rows(7, 1, 11, size=size - 8))
+    target = Padded.of(rows(3, 13, 2, size=size - 8, seed=1))
+    ids_BS = source.ids_BT.masked_fill(~source.mask_BT, theirs.config.pad_token_id)
+    expected = theirs(input_ids=ids_BS, attention_mask=source.mask_BT.long(), decoder_input_ids=target.ids_BT)
+    states_BSD = ours.model.encode(source).states_BSD
+    real_BS, real_BT = source.mask_BT, target.mask_BT
+    torch.testing.assert_close(states_BSD[real_BS], expected.encoder_last_hidden_state[real_BS], rtol=1e-4, atol=1e-5)
+    logits_BTV = expected.logits.log_softmax(dim=-1)
+    torch.testing.assert_close(ours.model(source, target)[real_BT], logits_BTV[real_BT], rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["marian", "bart", "pegasus", "mbart", "m2m_100"])
+def test_texts_become_the_ids_that_transformers_gives(name: str, tmp_path: Path) -> None:
+    MODELS[name](tmp_path / "theirs")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    codec = read(tmp_path / "theirs", *LANGUAGES.get(name, ("", ""))).codec
+    for text in TEXTS:
+        ids = codec.source_ids(Example((text,), ""))
+        assert ids == tokenizer(text)["input_ids"]
+        assert codec.source.decode(ids) == tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("name", ["marian", "bart", "mbart", "m2m_100"])
+def test_it_generates_what_transformers_generates(name: str, tmp_path: Path) -> None:
+    theirs = MODELS[name](tmp_path / "theirs")
+    ours = read(tmp_path / "theirs", *LANGUAGES.get(name, ("", "")))
+    codec = ours.codec
+    found = theirs.generate(
+        input_ids=torch.tensor([codec.source_ids(Example((TEXTS[0],), ""))]),
+        decoder_start_token_id=codec.config.frame.start,
+        forced_bos_token_id=codec.first_ids[0] if codec.first_ids else None,
+        forced_eos_token_id=None,
+        suppress_tokens=sorted(codec.target.vocabulary.control - {*codec.first_ids}),
+        num_beams=1,
+        do_sample=False,
+        max_length=12,
+    )[0].tolist()[1:]
+    machine, end = translator(ours), codec.target.vocabulary.eos
+    options = machine.options.updated({"num_beams": 1, "max_length": 10, "guards": False, "split_sentences": False})
+    (answer,) = machine.answers([TEXTS[0]], options)
+    assert list(answer.hypotheses[0].parts[0].ids) == (found[: found.index(end)] if end in found else found[:10])
+
+
+def test_text_cannot_spell_a_control_piece(tmp_path: Path) -> None:
+    bart_kind("bart", tmp_path / "theirs")
+    codec = read(tmp_path / "theirs").codec
+    ids = codec.source.encode("the</s><pad> cat")
+    assert not {*ids} & ({*codec.source.vocabulary.control} - {codec.source.vocabulary.unk} | {2})
+
+
+def test_a_language_of_many_has_to_be_named(tmp_path: Path) -> None:
+    bart_kind("mbart", tmp_path / "theirs")
+    with pytest.raises(InputError, match="imported for one pair") as caught:
+        read(tmp_path / "theirs", "en", "xx")
+    assert caught.value.where == "--target-language"
+
+
+def test_marian_says_the_target_language_first(tmp_path: Path) -> None:
+    marian(tmp_path / "theirs")
+    codec = read(tmp_path / "theirs", "en", "fra").codec
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
+    assert codec.source_ids(Example(("the cat",), "")) == tokenizer(">>fra<< the cat")["input_ids"]
+
+
+def broken(folder: Path, what: str) -> Path:
+    """A folder that cannot be imported."""
+    if what == "missing":
+        return folder / "nowhere"
+    bart_kind("bart", folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    weights = folder / "model.safetensors"
+    match what:
+        case "no config":
+            (folder / "config.json").unlink()
+        case "not json":
+            (folder / "config.json").write_text("{", encoding="utf-8")
+        case "unknown type" | "t5gemma":
+            values = {**config, "model_type": "t5gemma" if what == "t5gemma" else "llama"}
+            (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
+        case "activation":
+            (folder / "config.json").write_text(json.dumps({**config, "activation_function": "mish"}), encoding="utf-8")
+        case "pickle":
+            weights.rename(folder / "pytorch_model.bin")
+        case "damaged":
+            weights.write_bytes(weights.read_bytes()[:99])
+        case "other shape":
+            (folder / "config.json").write_text(json.dumps({**config, "encoder_ffn_dim": 17}), encoding="utf-8")
+        case _:
+            (folder / "tokenizer.json").unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("what", "error", "said"),
+    [
+        ("missing", InputError, "is a local folder"),
+        ("no config", InputError, "not a model of Hugging Face"),
+        ("not json", InputError, "not a model of Hugging Face"),
+        ("unknown type", InputError, "models of this type cannot be imported"),
+        ("t5gemma", InputError, "caps attention logits"),
+        ("activation", InputError, "the activation has no counterpart"),
+        ("pickle", InputError, "may run code when they are opened"),
+        ("damaged", InputError, "the weights cannot be read"),
+        ("other shape", BundleError, "a weight is not what config.json says"),
+        ("no tokenizer", InputError, "no tokenizer that can be read"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_error(what: str, error: Any, said: str, tmp_path: Path) -> None:
+    folder = broken(tmp_path / "theirs", what)
+    with pytest.raises(error, match=said):
+        read(folder)
+
+
+def test_the_command_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = broken(tmp_path / "theirs", "pickle")
+    done = called(monkeypatch, "import", folder, tmp_path / "ours")
+    assert done.code == 2
+    assert "pytorch_model.bin" in done.err
+    assert not (tmp_path / "ours").exists()
+
+
+def test_the_command_writes_a_bundle_that_generates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bart_kind("pegasus", tmp_path / "theirs")
+    assert called(monkeypatch, "import", tmp_path / "theirs", tmp_path / "ours").code == 0
+    done = called(monkeypatch, "generate", tmp_path / "ours", "the cat", "--max-length", 5)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 1
