@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -71,11 +72,13 @@ def family_named(model_type: str, folder: Path) -> Family:
     )
 
 
-_WHY: Mapping[str, str] = {
-    "t5gemma": "T5Gemma caps attention logits, slides its windows and norms behind sublayers as well: none of these has a counterpart yet",
-    "bert": "it is an encoder alone: start the encoder of a new model from it, with `[start]` in a recipe",
-    "gpt2": "it is a decoder alone: start the decoder of a new model from it, with `[start]` in a recipe",
-}
+_WHY: Mapping[str, str] = MappingProxyType(
+    {
+        "t5gemma": "T5Gemma caps attention logits, slides windows and norms behind sublayers too: none of it has a counterpart yet",
+        "bert": "it is an encoder alone: start the encoder of a new model from it, with --start encoder",
+        "gpt2": "it is a decoder alone: start the decoder of a new model from it, with --start decoder",
+    }
+)
 
 
 def _sizes(values: Mapping[str, Any], config: ModelConfig) -> tuple[int, int]:
