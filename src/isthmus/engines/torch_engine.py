@@ -18,6 +18,7 @@ from isthmus.core.runtime import Runtime
 from isthmus.engines.engine import Engine, EngineState
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.model.state import DecoderState
+from isthmus.nn.packed import pack
 
 
 @final
@@ -25,7 +26,9 @@ class TorchEngine(Engine):
     """An `EncoderDecoder` as an engine: no gradients, no dropout, the precision of a runtime.
 
     Args:
-        model: moved to the runtime's device and put in evaluation mode; in bfloat16 a copy is, whose weights are converted once.
+        model: moved to the runtime's device and put in evaluation mode; in bfloat16 a copy is, whose weights are converted once. On a
+            CPU the engine has the weights of its products once more, laid out for it (see `isthmus.nn.packed`): it does not
+            see what training changes afterwards.
         start_ids: what every output begins with.
         runtime: where and how to compute.
     """
@@ -34,7 +37,11 @@ class TorchEngine(Engine):
         self.runtime = Runtime() if runtime is None else runtime
         if self.runtime.precision == "bfloat16":
             model = copy.deepcopy(model).to(torch.bfloat16)
-        self.model = model.to(self.runtime.device).eval()
+        model = model.to(self.runtime.device)
+        if torch.device(self.runtime.device).type == "cpu":
+            model = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+            pack(model)
+        self.model = model.eval()
         self._start_ids = start_ids
 
     @property

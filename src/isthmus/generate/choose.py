@@ -103,8 +103,9 @@ def suppress_where(logits: Tensor, where: Tensor, id: int) -> Tensor:
         where: bool, broadcast against the axes of `logits` before the last.
         id: the piece.
     """
-    column = logits[..., id].masked_fill(where, NEVER)
-    return logits.index_copy(-1, torch.tensor([id], device=logits.device), column.unsqueeze(-1))
+    left = logits.clone()
+    left[..., id].masked_fill_(where, NEVER)
+    return left
 
 
 def force(logits: Tensor, ids: Tensor) -> Tensor:

@@ -84,7 +84,7 @@ def without(state: SearchState, leaving: Sequence[int]) -> SearchState:
         feed_BT=state.feed_BT[rows],
         requests=state.requests.select(kept),
         length_N=state.length_N[kept],
-        beams=state.beams.select(kept, beams_1K),
+        beams=state.beams.select(kept),
         finished=finished,
         bar_N=state.bar_N[kept],
     )

@@ -146,7 +146,8 @@ def _suppressed_first(ids: Tensor, scores_NKV: Tensor, state: SearchState) -> Te
 
 def _long_enough(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
     """No end before the minimum length."""
-    return choose.suppress_where(scores_NKV, (state.length_N < state.requests.min_length_N).unsqueeze(1), end)
+    short_N = state.length_N < state.requests.min_length_N
+    return choose.suppress_where(scores_NKV, short_N.unsqueeze(1), end) if bool(short_N.any()) else scores_NKV
 
 
 def _ended_in_time(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:

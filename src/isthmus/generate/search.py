@@ -12,6 +12,7 @@ N live sentences, K live beams, B = N x K rows of the engine, C candidates, V vo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -24,7 +25,7 @@ from isthmus.engines.engine import EngineState
 from isthmus.generate.choose import NEVER
 from isthmus.generate.coverage import coverage
 from isthmus.generate.expand import Expand
-from isthmus.generate.state import Beams, Hypothesis, Requests, SearchState, StopReason
+from isthmus.generate.state import Beams, Candidates, Hypothesis, Requests, SearchState, StopReason
 
 Step = Callable[[Tensor, EngineState], tuple[Tensor, EngineState, Tensor | None]]
 Chooser = Callable[[Tensor, SearchState], Tensor]
@@ -121,36 +122,42 @@ def _advance(
     found = rules.expand(scores_NKV, state)
     _check_numbers(found.score_NC)
     attention_NKS = None if attention_BS is None else attention_BS.reshape(sentences, beams, -1)
-    grown = state.beams.extend(found, log_probs_NKV, attention_NKS)
 
-    finished, bar_N = _put_aside(state, grown, rules)
-    alive = _go_on(grown, rules)
+    ended_NC = found.token_NC == rules.end
+    finished, bar_N, going = state.finished, state.bar_N, found.first(rules.expand.width)
+    if bool(ended_NC.any()):
+        finished, bar_N = _put_aside(state, state.beams.extend(found, log_probs_NKV, attention_NKS), rules)
+        going = _going_on(found, ended_NC, rules)
+    alive = state.beams.extend(going, log_probs_NKV, attention_NKS)
     length_N = state.length_N + 1
     full_N = length_N > state.requests.max_length_N
     stuck_N = alive.score_NK.amax(dim=1) == NEVER
     done_N = full_N | stuck_N | rules.beaten(alive.score_NK, length_N, bar_N, state.requests)
-    for place in (done_N & (bar_N == NEVER)).nonzero().flatten().tolist():
-        _cut_off(state, grown, place, finished, rules)
-
-    staying = (~done_N).nonzero().flatten()
-    alive = alive.select(staying, torch.arange(alive.score_NK.shape[1], device=staying.device).unsqueeze(0))
+    requests, staying = state.requests, torch.arange(sentences, device=done_N.device)
+    if bool(done_N.any()):
+        for place in (done_N & (bar_N == NEVER)).nonzero().flatten().tolist():
+            finished = _cut_off(state, found, place, finished, rules)
+        staying = (~done_N).nonzero().flatten()
+        alive, requests = alive.select(staying), requests.select(staying)
+        length_N, bar_N = length_N[staying], bar_N[staying]
     rows = (staying.unsqueeze(1) * beams + alive.parent_NK).flatten()
     return SearchState(
         cache=cache if _in_place(rows, sentences * beams) else cache.select(rows),
         feed_BT=alive.ids_NKT[:, :, -1:].flatten(0, 1),
-        requests=state.requests.select(staying),
-        length_N=length_N[staying],
+        requests=requests,
+        length_N=length_N,
         beams=alive,
-        finished=tuple(finished),
-        bar_N=bar_N[staying],
+        finished=finished,
+        bar_N=bar_N,
     )
 
 
-def _put_aside(state: SearchState, grown: Beams, rules: Rules) -> tuple[list[tuple[Hypothesis, ...]], Tensor]:
+def _put_aside(state: SearchState, grown: Beams, rules: Rules) -> tuple[tuple[tuple[Hypothesis, ...], ...], Tensor]:
     """Keep what has just ended, if it is among the best `width` continuations of its sentence and beats the bar."""
     finished, bar_N = list(state.finished), state.bar_N.clone()
     normalised_NC = rules.compared(grown, state.length_N + 1, state.requests)
-    better_NC = _ended(grown, rules) & (normalised_NC > bar_N.unsqueeze(1))
+    ended_NC = _ended(grown.ids_NKT[:, :, -1], grown.score_NK, rules)
+    better_NC = ended_NC & (normalised_NC > bar_N.unsqueeze(1))
     for sentence, column in better_NC.nonzero().tolist():
         index, length = int(state.requests.index_N[sentence]), int(state.length_N[sentence]) + 1
         normalised = float(normalised_NC[sentence, column])
@@ -158,35 +165,36 @@ def _put_aside(state: SearchState, grown: Beams, rules: Rules) -> tuple[list[tup
         finished[index] = _ranked((*finished[index], new), rules)
         if len(finished[index]) == rules.expand.width:
             bar_N[sentence] = finished[index][-1].normalised
-    return finished, bar_N
+    return tuple(finished), bar_N
 
 
-def _go_on(grown: Beams, rules: Rules) -> Beams:
+def _going_on(found: Candidates, ended_NC: Tensor, rules: Rules) -> Candidates:
     """The best continuations that have not ended; where there are too few, beams that lead nowhere fill up."""
-    ended_NC = grown.ids_NKT[:, :, -1] == rules.end
     column_NK = ended_NC.int().argsort(dim=1, stable=True)[:, : rules.expand.width]
-    alive = grown.select(torch.arange(ended_NC.shape[0], device=ended_NC.device), column_NK)
-    return replace(alive, score_NK=alive.score_NK.masked_fill(ended_NC.gather(1, column_NK), NEVER))
+    going = found.take(column_NK)
+    return replace(going, score_NC=going.score_NC.masked_fill(ended_NC.gather(1, column_NK), NEVER))
 
 
 def _cut_off(
-    state: SearchState, grown: Beams, place: int, finished: list[tuple[Hypothesis, ...]], rules: Rules
-) -> None:
+    state: SearchState, found: Candidates, place: int, finished: tuple[tuple[Hypothesis, ...], ...], rules: Rules
+) -> tuple[tuple[Hypothesis, ...], ...]:
     """Take the beams of a sentence that cannot go on and have not ended, since too few have: it is said, not hidden."""
     length = int(state.length_N[place])
     stop: StopReason = "max_length" if length >= int(state.requests.max_length_N[place]) else "dead_end"
-    ended = set(grown.parent_NK[place][_ended(grown, rules)[place]].tolist())
+    ended = set(found.parent_NC[place][_ended(found.token_NC, found.score_NC, rules)[place]].tolist())
     normalised_K = rules.compared(state.beams, state.length_N, state.requests)[place]
     index = int(state.requests.index_N[place])
-    for beam, normalised in enumerate(normalised_K.tolist()):
-        if beam not in ended and normalised > NEVER:
-            new = state.beams.hypothesis((place, beam), length, normalised, stop, state.requests)
-            finished[index] = _ranked((*finished[index], new), rules)
+    cut = [
+        state.beams.hypothesis((place, beam), length, normalised, stop, state.requests)
+        for beam, normalised in enumerate(normalised_K.tolist())
+        if beam not in ended and normalised > NEVER
+    ]
+    return (*finished[:index], _ranked((*finished[index], *cut), rules), *finished[index + 1 :])
 
 
-def _ended(grown: Beams, rules: Rules) -> Tensor:
+def _ended(token_NC: Tensor, score_NC: Tensor, rules: Rules) -> Tensor:
     """Which of the best `width` continuations have ended; bool [N, C]."""
-    ended_NC = (grown.ids_NKT[:, :, -1] == rules.end) & (grown.score_NK > NEVER)
+    ended_NC = (token_NC == rules.end) & (score_NC > NEVER)
     ended_NC[:, rules.expand.width :] = False
     return ended_NC
 
@@ -205,7 +213,7 @@ def _in_place(rows: Tensor, count: int) -> bool:
 
 
 def _check_numbers(score_NC: Tensor) -> None:
-    if bool(score_NC.isnan().any()):
+    if math.isnan(float(score_NC.sum())):  # a sum is not a number if one of its parts is none
         raise IsthmusError(
             "the model gave scores that are not numbers",
             expected="log-probabilities",

@@ -155,6 +155,22 @@ class Candidates:
     score_NC: Tensor
     memory_NC: Tensor | None = None
 
+    def first(self, count: int) -> Candidates:
+        """The best so many of each sentence."""
+        if self.token_NC.shape[1] <= count:
+            return self
+        memory_NC = None if self.memory_NC is None else self.memory_NC[:, :count]
+        return Candidates(self.parent_NC[:, :count], self.token_NC[:, :count], self.score_NC[:, :count], memory_NC)
+
+    def take(self, column_NK: Tensor) -> Candidates:
+        """The candidates in the given columns."""
+        return Candidates(
+            self.parent_NC.gather(1, column_NK),
+            self.token_NC.gather(1, column_NK),
+            self.score_NC.gather(1, column_NK),
+            None if self.memory_NC is None else self.memory_NC.gather(1, column_NK),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Beams:
@@ -182,6 +198,20 @@ class Beams:
     def extend(self, found: Candidates, log_probs_NKV: Tensor, attention_NKS: Tensor | None) -> Beams:
         """C continuations of each sentence: beam `parent` with the piece `token` behind it."""
         parent_NC, token_NC = found.parent_NC, found.token_NC
+        if self.score_NK.shape[1] == 1 and token_NC.shape[1] == 1:  # each goes on with its only beam
+            attention_NKTS = self.attention_NKTS
+            if attention_NKS is not None:
+                now_NKTS = attention_NKS.unsqueeze(2)
+                attention_NKTS = now_NKTS if attention_NKTS is None else torch.cat([attention_NKTS, now_NKTS], dim=2)
+            log_prob_N11 = log_probs_NKV.gather(2, token_NC.unsqueeze(2))
+            return Beams(
+                torch.cat([self.ids_NKT, token_NC.unsqueeze(2)], dim=2),
+                torch.cat([self.log_prob_NKT, log_prob_N11], dim=2),
+                found.score_NC,
+                parent_NC,
+                attention_NKTS,
+                found.memory_NC,
+            )
         row_N1 = torch.arange(parent_NC.shape[0], device=parent_NC.device).unsqueeze(1)
         log_prob_NC = log_probs_NKV[row_N1, parent_NC, token_NC]
         past_NCTS = None if self.attention_NKTS is None else self.attention_NKTS[row_N1, parent_NC]
@@ -195,16 +225,15 @@ class Beams:
             found.memory_NC,
         )
 
-    def select(self, sentences: Tensor, beams_NK: Tensor) -> Beams:
-        """The given beams of the given sentences, in that order."""
-        row_N1 = sentences.unsqueeze(1)
+    def select(self, sentences: Tensor) -> Beams:
+        """The beams of the given sentences, in that order."""
         return Beams(
-            self.ids_NKT[row_N1, beams_NK],
-            self.log_prob_NKT[row_N1, beams_NK],
-            self.score_NK[row_N1, beams_NK],
-            self.parent_NK[row_N1, beams_NK],
-            None if self.attention_NKTS is None else self.attention_NKTS[row_N1, beams_NK],
-            None if self.memory_NK is None else self.memory_NK[row_N1, beams_NK],
+            self.ids_NKT[sentences],
+            self.log_prob_NKT[sentences],
+            self.score_NK[sentences],
+            self.parent_NK[sentences],
+            None if self.attention_NKTS is None else self.attention_NKTS[sentences],
+            None if self.memory_NK is None else self.memory_NK[sentences],
         )
 
     def hypothesis(

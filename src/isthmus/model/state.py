@@ -81,20 +81,17 @@ class DecoderState:
         """
         self.ticket.spend()
         position_B = self.position_B[rows]
+        used = int(position_B.max()) if rows.shape[0] else 0
+        past = tuple(part.select(rows) for part in self.past)
         source_of_row_B = self.source_of_row_B[rows]
+        if torch.equal(source_of_row_B, self.source_of_row_B):
+            return replace(self, position_B=position_B, past=past, used=used, ticket=Ticket())
         kept_N, source_of_row_B = torch.unique(source_of_row_B, return_inverse=True)
         links = (
             self.links if kept_N.shape[0] == self.links[0].rows else tuple(link.select(kept_N) for link in self.links)
         )
-        return DecoderState(
-            position_B,
-            tuple(part.select(rows) for part in self.past),
-            links,
-            source_of_row_B,
-            self.remember,
-            int(position_B.max()) if rows.shape[0] else 0,
-            _rows_per_source(source_of_row_B, kept_N.shape[0]),
-        )
+        rows_per_source = _rows_per_source(source_of_row_B, kept_N.shape[0])
+        return DecoderState(position_B, past, links, source_of_row_B, self.remember, used, rows_per_source)
 
     def fork(self) -> DecoderState:
         """A copy with a past of its own, so that one can go on from the same point twice.
@@ -169,15 +166,16 @@ class DecoderState:
             past: the new past; `None` where the old one was written into.
         """
         by_row = any(link.by_row for link in links)
-        count = self.position_B.shape[0]
-        rows = torch.arange(count, device=self.position_B.device)
+        rows = self.source_of_row_B
         if by_row:
+            count = self.position_B.shape[0]
+            rows = torch.arange(count, device=self.position_B.device)
             links = tuple(link.of_rows(count) for link in links)
         return DecoderState(
             self.position_B + block,
             self.past if past is None else past,
             links if by_row else self.links,
-            rows if by_row else self.source_of_row_B,
+            rows,
             self.remember,
             self.used,
             1 if by_row else self.rows_per_source,

@@ -6,7 +6,7 @@ B batch, T query position, S key position, D model, H heads, G key/value heads, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from isthmus.nn.bias import ScoreBias
 from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.dropout import dropout as drop
 from isthmus.nn.masks import causal_TT, past_BTS
+from isthmus.nn.packed import Packable, PackedLinear
 from isthmus.nn.positions import Rotary
 from isthmus.nn.segments import Divided, Segments
 from isthmus.nn.softmax import softmax
@@ -77,6 +78,8 @@ def attend(
     Returns:
         context_BHTK, and weights_BHTS (before dropout) or `None` if not wanted.
     """
+    if allowed is not None and known(allowed):
+        allowed = None
     if not weights and _long(query_BHTK, key_BGSK, dropout):
         return _fused(query_BHTK, key_BGSK, value_BGSK, (allowed, bias), scale, dropout), None
     scores_BHTS = _scores(query_BHTK, key_BGSK, _addend(allowed, bias, query_BHTK.dtype), scale)
@@ -130,7 +133,8 @@ def _scores(query_BHTK: Tensor, key_BGSK: Tensor, addend: Tensor | None, scale: 
         return scores_BHTS if addend is None else scores_BHTS + addend
     query_CTK, key_CKS = query_BHTK.reshape(B * H, T, K), key_BGSK.reshape(B * H, S, K).transpose(1, 2)
     if addend is None:
-        return torch.bmm(query_CTK * scale, key_CKS).view(B, H, T, S)
+        nothing = query_CTK.new_empty(1, 1, 1)  # not read; the bits are those of a product with an addend of zeros
+        return torch.baddbmm(nothing, query_CTK, key_CKS, beta=0, alpha=scale).view(B, H, T, S)
     one = addend.shape[:2] == (1, 1)
     addend_CTS = addend[0] if one else addend.expand(B, H, -1, S).reshape(B * H, addend.shape[2], S)
     return torch.baddbmm(addend_CTS, query_CTK, key_CKS, alpha=scale).view(B, H, T, S)
@@ -203,7 +207,7 @@ def projection(inputs: int, outputs: int, bias: bool, parts: int = 1) -> nn.Line
     return linear
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(nn.Module, Packable):
     """Multi-head attention of a sequence over itself (Vaswani et al. 2017, section 3.2.2), with an optional cache.
 
     Args:
@@ -229,10 +233,15 @@ class SelfAttention(nn.Module):
         self.key = projection(sizes.d_model, outer, sizes.bias)
         self.value = projection(sizes.d_model, outer, sizes.bias)
         self.output = projection(inner, sizes.d_model, sizes.bias)
+        self.together: PackedLinear | None = None
+
+    def pack(self) -> None:
+        """Queries, keys and values in one product."""
+        self.together = PackedLinear.of(self.query, self.key, self.value)
 
     def empty_past(self, rows: int, like: Tensor) -> KeyValueCache:
-        """The past before the first position: a cache of no slots."""
-        return KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like)
+        """The past before the first position: a cache of no slots, which knows that nothing is written."""
+        return replace(KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like), used=0)
 
     def forward(
         self, x_BTD: Tensor, allowed: Tensor | None, position_BT: Tensor, cache: KeyValueCache | None = None
@@ -246,17 +255,25 @@ class SelfAttention(nn.Module):
             cache: keys and values of earlier positions; it is written in place.
 
         Returns:
-            context_BTD and the cache.
+            context_BTD, and the cache as the next block finds it.
         """
         if self.segments is not None and cache is None:
             return self._in_segments(x_BTD, allowed, self.segments), None
-        parts = project_together(x_BTD, self.query, self.key, self.value)
+        parts = self._projected(x_BTD)
         query_BHTK, key_BGSK, value_BGSK = self._heads(parts, position_BT, position_BT)
         key_position_BS = position_BT
         if cache is not None:
-            cache.write(key_BGSK, value_BGSK, position_BT)
-            key_BGSK, value_BGSK, key_position_BS = cache.keys_BGSK, cache.values_BGSK, cache.position_1S
+            cache = cache.write(key_BGSK, value_BGSK, position_BT)
+            key_BGSK, value_BGSK = cache.read()
+            key_position_BS = position_BT if self.bias is None else cache.position_1S()
         return self._read(query_BHTK, key_BGSK, value_BGSK, allowed, (position_BT, key_position_BS)), cache
+
+    def _projected(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, not yet by head."""
+        if self.together is None:
+            return project_together(x_BTD, self.query, self.key, self.value)
+        sizes = [one.out_features for one in (self.query, self.key, self.value)]
+        return torch.split(self.together(x_BTD), sizes, dim=-1)
 
     def _heads(
         self, parts: tuple[Tensor, ...], query_position_BT: Tensor, key_position_BS: Tensor
@@ -308,13 +325,20 @@ def causal_allowed(
     position_BT: Tensor,
     attend_BTT: Tensor | None,
     segments: Segments | None = None,
-) -> Tensor:
-    """Who may see whom in a causal block: [1 or B, 1, T, S], narrowed by a mask of the caller's and by what segments remember."""
+) -> Tensor | None:
+    """Who may see whom in a causal block: [1 or B, 1, T, S], narrowed by a mask of the caller's and by what segments remember.
+
+    `None` where a single position sees all that is written.
+    """
+    if cache is not None and cache.used is not None and block == 1 and segments is None:
+        return None
     if cache is None:
         causal_1TT = causal_TT(block, position_BT.device)[None]
         allowed_BTS = causal_1TT if attend_BTT is None else causal_1TT & attend_BTT
     else:
-        allowed_BTS = past_BTS(position_BT[:, 0], block, cache.capacity)
+        first_B = position_BT[:, 0] if cache.used is None else position_BT[:1, 0]
+        allowed_BTS = past_BTS(first_B, block, cache.slots(block))
         if segments is not None:
-            allowed_BTS = allowed_BTS & segments.remembered(position_BT[:, :, None], cache.position_1S[:, None])
+            remembered_BTS = segments.remembered(position_BT[:, :, None], cache.position_1S(block)[:, None])
+            allowed_BTS = allowed_BTS & remembered_BTS
     return allowed_BTS[:, None]

@@ -135,3 +135,19 @@ def test_links_that_were_written_belong_to_rows(model: EncoderDecoder) -> None:
     state = state.select(torch.tensor([4, 1]))
     assert state.source_of_row_B.tolist() == [1, 0]
     torch.testing.assert_close(state.links_by_row()[0].written[0], covered_BS1[torch.tensor([4, 1])])
+
+
+def test_rows_stand_at_one_position_until_states_of_different_length_are_joined(model: EncoderDecoder) -> None:
+    young = model.start(model.encode(SOURCE))
+    _, state = model.step(torch.tensor([[2, 5], [2, 6]]), model.start(model.encode(SOURCE)))
+    state = state.select(torch.tensor([1, 0, 0]))
+    assert {cache.used for cache in state.past_of(KeyValueCache)} == {2}
+    mixed = DecoderState.join([state.fork(), young])
+    assert {cache.used for cache in mixed.past_of(KeyValueCache)} == {None}
+    naive, found = mixed.select(torch.tensor([0, 1, 2])), state
+    for token in (5, 7, 6):
+        one, naive = model.step(torch.full((3, 1), token), naive)
+        other, found = model.step(torch.full((3, 1), token), found)
+        torch.testing.assert_close(one.features_BTD, other.features_BTD, rtol=1e-5, atol=1e-5)
+    twice = DecoderState.join([found, found.fork()][:1])
+    assert {cache.used for cache in twice.past_of(KeyValueCache)} == {5}

@@ -155,4 +155,5 @@ def test_reading_through_a_cache_is_reading_at_once(rotary: bool) -> None:
 def test_a_mask_of_ones_own_narrows_the_causal_mask() -> None:
     own_BTT = torch.tensor([[[True, True], [False, True]]])
     allowed = causal_allowed(2, None, torch.arange(2)[None], own_BTT)
+    assert allowed is not None
     assert allowed.int().tolist() == [[[[1, 0], [0, 1]]]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from isthmus.nn.cache import KeyValueCache
@@ -59,3 +61,25 @@ def test_what_is_written_takes_the_type_of_the_cache() -> None:
     cache.write(torch.ones(B, G, 1, K), torch.ones(B, G, 1, K), torch.zeros(B, 1, dtype=torch.int64))
     assert cache.keys_BGSK.dtype == torch.bfloat16
     assert bool((cache.keys_BGSK[:, :, 0] == 1).all())
+
+
+def test_a_block_at_one_position_of_every_row_is_written_like_any_other() -> None:
+    other = KeyValueCache.empty(B, G, K, torch.zeros(1)).grown(7)
+    one = dataclasses.replace(other.fork(), used=0)
+    for start, size in ((0, 3), (3, 1), (4, 2)):
+        key, value = torch.randn(B, G, size, K), torch.randn(B, G, size, K)
+        one = one.write(key, value, torch.zeros(B, size, dtype=torch.int64))
+        other = other.write(key, value, torch.arange(start, start + size).expand(B, -1))
+        keys, values = one.read()
+        assert torch.equal(keys, other.keys_BGSK[:, :, : start + size])
+        assert torch.equal(values, other.values_BGSK[:, :, : start + size])
+        assert one.position_1S().tolist() == [list(range(start + size))]
+    assert torch.equal(one.keys_BGSK, other.keys_BGSK)
+
+
+def test_slots_that_nothing_was_written_into_are_not_copied() -> None:
+    cache, rows = dataclasses.replace(filled(7), used=3), torch.tensor([2, 2, 0, 1])
+    selected = cache.select(rows)
+    assert (selected.capacity, selected.used) == (7, 3)
+    assert torch.equal(selected.keys_BGSK[:, :, :3], cache.keys_BGSK[rows, :, :3])
+    assert not selected.values_BGSK[:, :, 3:].any()

@@ -62,7 +62,9 @@ def test_all_segments_at_once_are_one_after_the_other(kind: str, causal: bool, l
     place_1T = torch.arange(11)[None]
     allowed = mask_BT[:, None, None]
     if causal:
-        allowed = causal_allowed(11, None, place_1T, None) & allowed
+        triangle = causal_allowed(11, None, place_1T, None)
+        assert triangle is not None
+        allowed = triangle & allowed
     found_BTD, _ = divided(x_BTD, allowed, place_1T)
     expected_BTD = one_after_the_other(whole, x_BTD, mask_BT, causal, segments)
     torch.testing.assert_close(found_BTD[mask_BT], expected_BTD[mask_BT], rtol=1e-5, atol=1e-5)

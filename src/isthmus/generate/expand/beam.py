@@ -27,4 +27,4 @@ class Beam:
 
     def __call__(self, scores_NKV: Tensor, state: SearchState) -> Candidates:
         """At most 2 x width candidates a sentence."""
-        return best(state.beams.score_NK.unsqueeze(-1) + scores_NKV, 2 * self.width)
+        return best(scores_NKV, 2 * self.width, state.beams.score_NK)

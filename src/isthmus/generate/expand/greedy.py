@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus.generate.expand.candidates import highest
 from isthmus.generate.state import Candidates, SearchState
 
 
@@ -24,5 +25,5 @@ class Greedy:
 
     def __call__(self, scores_NKV: Tensor, state: SearchState) -> Candidates:
         """One candidate a sentence."""
-        score_N1, token_N1 = scores_NKV[:, 0].max(dim=-1, keepdim=True)
+        score_N1, token_N1 = highest(scores_NKV[:, 0])
         return Candidates(torch.zeros_like(token_N1), token_N1, state.beams.score_NK + score_N1)

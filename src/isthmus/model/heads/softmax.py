@@ -17,6 +17,7 @@ from isthmus.model.decoders.decoder import Decoded
 from isthmus.model.heads.head import Head
 from isthmus.nn.cross_entropy import cross_entropy
 from isthmus.nn.divergence import symmetric_divergence
+from isthmus.nn.packed import Packable, PackedLinear
 
 
 class SoftmaxHeadConfig(Config):
@@ -34,7 +35,7 @@ class SoftmaxHeadConfig(Config):
 
 
 @final
-class SoftmaxHead(Head):
+class SoftmaxHead(Head, Packable):
     """One linear layer and a softmax.
 
     Args:
@@ -47,9 +48,16 @@ class SoftmaxHead(Head):
         super().__init__()
         self.weight, self.scale = weight, scale
         self.bias = nn.Parameter(torch.zeros(weight.shape[0])) if bias else None
+        self.packed: PackedLinear | None = None
+
+    def pack(self) -> None:
+        """The weights once more, since an embedding that shares them wants them as they are."""
+        self.packed = PackedLinear(self.weight, self.bias)
 
     def log_probs(self, decoded: Decoded, among: Tensor | None = None) -> Tensor:
         """log softmax(W h + b) [B, T, V], or over the candidates."""
+        if among is None and self.packed is not None:
+            return torch.log_softmax(self.packed(self._scaled(decoded.features_BTD)), dim=-1, dtype=torch.float32)
         weight: Tensor = self.weight
         bias: Tensor | None = self.bias
         if among is not None:
