@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-Tool = Literal["huggingface", "ctranslate2"]
+Tool = Literal["huggingface", "ctranslate2", "onnx"]
 Quantization = Literal["float32", "float16", "int8"]
 
 
@@ -50,8 +50,8 @@ def export(
 
     The folder is there only if the log-probabilities and the outputs of greedy
     and beam search are the same on the sample; with smaller weights, only if no
-    more than 0.3 BLEU are lost. What is written for ctranslate2 can be opened by
-    every command of isthmus.
+    more than 0.3 BLEU are lost. What is written for ctranslate2 and onnx can be
+    opened by generate, evaluate and compare.
 
       isthmus export runs/en-fr en-fr-hf --to huggingface
 
@@ -65,15 +65,22 @@ def export(
     theirs = {"--input": input, "--target-language": target_language}
     ours = {"--sample": sample, "--quantization": quantization if quantization != "float32" else None}
     _refuse(to, ours if to == "huggingface" else theirs)
+    if to == "onnx":
+        _refuse(to, {"--quantization": ours["--quantization"]})
     if to == "huggingface":
         values, lines = _to_huggingface(model, out, input, target_language)
     else:
         source = _source(model, sample)
         needs(to)
         from isthmus.core.runtime import probe
-        from isthmus.export import ctranslate2
+        from isthmus.export import ctranslate2, onnx
 
-        found = ctranslate2.export(source, out, quantization, probe("float32", "cpu", threads))
+        runtime = probe("float32", "cpu", threads)
+        found = (
+            onnx.export(source, out, runtime)
+            if to == "onnx"
+            else ctranslate2.export(source, out, quantization, runtime)
+        )
         values, lines = found.to_json(), [*found.lines(), f"{_megabytes(out):.1f} MB"]
     if as_json:
         typer.echo(json.dumps({"folder": str(out), "to": to, **values}, ensure_ascii=False))

@@ -52,7 +52,7 @@ class Machine:
     device: str = "auto"
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
     threads: int | None = None
-    engine: Literal["auto", "torch", "ctranslate2"] = "auto"
+    engine: Literal["auto", "torch", "ctranslate2", "onnx"] = "auto"
 
 
 def opened(path: Path, by: Machine, others: Others | None = None) -> Opened:

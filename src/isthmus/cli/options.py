@@ -74,7 +74,7 @@ Amateur = Annotated[
 ]
 
 Engine = Annotated[
-    Literal["auto", "torch", "ctranslate2"],
+    Literal["auto", "torch", "ctranslate2", "onnx"],
     typer.Option(
         help="What computes; auto takes the fastest that does exactly what is asked for.", rich_help_panel=MACHINE
     ),

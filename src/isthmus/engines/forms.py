@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal, assert_never
 
+from isthmus.core.errors import BundleError
 from isthmus.core.files import sha256
 from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.engines.ct2 import folder as ct2
+from isthmus.engines.onnx import folder as onnx
 from isthmus.model.build import ModelConfig
 from isthmus.model.bundle import CONFIG, GENERATION, WEIGHTS, Bundle, described, read_json, sample, weights_hash
 
-Form = Literal["torch", "ctranslate2"]
-FILES: Final = ("ctranslate2", ct2.WEIGHTS), ("torch", WEIGHTS)
+Form = Literal["torch", "ctranslate2", "onnx"]
+FILES: Final[Mapping[Form, str]] = MappingProxyType({"ctranslate2": ct2.WEIGHTS, "onnx": onnx.STEP, "torch": WEIGHTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +47,12 @@ class Described:
 
 def form_of(folder: Path) -> Form:
     """The form of a folder; of one that is none, that of a bundle of ours, so that reading it says what is missing."""
-    if (folder / ct2.WEIGHTS).is_file():
-        return "ctranslate2"
-    return "torch"
+    return next((form for form, name in FILES.items() if (folder / name).is_file()), "torch")
 
 
 def weights_of(folder: Path) -> Path:
     """The file that a folder's weights are in."""
-    return folder / dict(FILES)[form_of(folder)]
+    return folder / FILES[form_of(folder)]
 
 
 def named_by(folder: Path) -> str:
@@ -80,6 +81,20 @@ def open_bundle(folder: Path) -> Bundle:
     """A bundle for PyTorch from a folder of any form that holds weights.
 
     Raises:
-        BundleError: there is no bundle, or it is damaged or of a newer format.
+        BundleError: there is no bundle, or it is damaged or of a newer format, or it has graphs in place of weights.
     """
-    return ct2.load(folder) if form_of(folder) == "ctranslate2" else Bundle.load(folder)
+    match form_of(folder):
+        case "ctranslate2":
+            return ct2.load(folder)
+        case "torch":
+            return Bundle.load(folder)
+        case "onnx":
+            raise BundleError(
+                "PyTorch cannot read a model from its ONNX graphs",
+                expected="a bundle, or one exported to CTranslate2",
+                got="graphs",
+                where=str(folder),
+                fix="use the bundle that was exported, or the engine `onnx` with one model alone",
+            )
+        case other:
+            assert_never(other)

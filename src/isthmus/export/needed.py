@@ -8,7 +8,13 @@ from types import MappingProxyType
 
 from isthmus.core.errors import InputError
 
-LIBRARIES = MappingProxyType({"huggingface": ("transformers", "tokenizers"), "ctranslate2": ("ctranslate2",)})
+LIBRARIES = MappingProxyType(
+    {
+        "huggingface": ("transformers", "tokenizers"),
+        "ctranslate2": ("ctranslate2",),
+        "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    }
+)
 """The libraries of each extra."""
 
 

@@ -17,11 +17,12 @@ from isthmus.engines.ct2.support import check
 from isthmus.engines.engine import Engine
 from isthmus.engines.forms import form_of, open_bundle
 from isthmus.engines.lazy import LazyEngine
+from isthmus.engines.onnx.engine import OnnxEngine
 from isthmus.engines.torch_engine import TorchEngine
 from isthmus.generate.delegate import Delegation
 from isthmus.model.bundle import CONFIG, read_json
 
-Choice = Literal["auto", "torch", "ctranslate2"]
+Choice = Literal["auto", "torch", "ctranslate2", "onnx"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ def run_by(folder: Path, engine: Choice, runtime: Runtime) -> Run:
         BundleError: there is no bundle, or it is damaged or of a newer format.
         InputError: the engine is not installed, or cannot run the model as asked.
     """
-    if form_of(folder) == "ctranslate2":
+    form = form_of(folder)
+    if form == "onnx" or engine == "onnx":
+        return _graphs(folder, engine, runtime)
+    if form == "ctranslate2":
         return _exported(folder, engine, runtime)
     bundle = open_bundle(folder)
     own = TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime)
@@ -60,6 +64,20 @@ def run_by(folder: Path, engine: Choice, runtime: Runtime) -> Run:
     _check_precision(runtime)
     check(bundle.config)
     return Run(own, Delegation(CTranslate2Searcher(bundle, bundle.codec, "float32", runtime), strict=True), ct2.SEARCH)
+
+
+def _graphs(folder: Path, engine: Choice, runtime: Runtime) -> Run:
+    """A folder of ONNX graphs."""
+    if form_of(folder) != "onnx" or engine not in ("auto", "onnx"):
+        raise InputError(
+            "ONNX graphs are run by onnxruntime, and nothing else is",
+            expected="a folder of `isthmus export --to onnx` with the engine `auto` or `onnx`",
+            got=f"the engine {engine} for {'graphs' if form_of(folder) == 'onnx' else 'a bundle without graphs'}",
+            where=str(folder),
+            fix="export the bundle to ONNX first, or leave out the engine",
+        )
+    start = Codec.load(folder).config.frame.start
+    return Run(OnnxEngine(folder, (start,), read_json(folder / CONFIG)["onnx"]["links"], runtime))
 
 
 def _exported(folder: Path, engine: Choice, runtime: Runtime) -> Run:

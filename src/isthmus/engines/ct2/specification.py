@@ -13,6 +13,7 @@ import torch
 from ctranslate2.specs import attention_spec, common_spec, transformer_spec
 from torch import Tensor
 
+from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
 from isthmus.engines.ct2.layout import GATED, layout
 from isthmus.engines.ct2.support import check
@@ -149,7 +150,18 @@ def _fill(spec: Any, model: EncoderDecoder, config: ModelConfig) -> None:
     from ctranslate2.specs.model_spec import index_spec
 
     own = {name: one.detach().float().cpu() for name, one in model.named_parameters(remove_duplicate=False)}
-    for slot in layout(config):
+    slots = layout(config)
+    if left := own.keys() - {name for slot in slots for name in slot.parameters}:
+        unread = [name for name in sorted(left) if not name.startswith("encoder.summary.")]
+        if unread:
+            raise InputError(
+                "a weight has no place in CTranslate2's specification",
+                expected=f"the {len(own) - len(left)} weights of a Transformer that it can run",
+                got=unread[0],
+                where="model.safetensors",
+                fix="use the engine `torch`, or export to ONNX",
+            )
+    for slot in slots:
         scope, attribute = slot.variable.rsplit("/", 1)
         value = torch.cat([own[name] for name in slot.parameters])[slot.skipped :]
         vars(index_spec(spec, scope))[attribute] = value.contiguous()

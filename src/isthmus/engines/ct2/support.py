@@ -8,6 +8,8 @@ from isthmus.model.connections.multi_head_attention import MultiHeadAttentionCon
 from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
 
+POSITIONS = ("sinusoidal", "learned", "rotary", "none")
+
 
 def obstacle(config: ModelConfig) -> str:
     """What CTranslate2 does not have of a model; empty if it can run it as it is.
@@ -24,6 +26,13 @@ def obstacle(config: ModelConfig) -> str:
         return f"the connection `{connection.kind}`"
     if connection.heads != decoder.layer.heads:
         return f"{connection.heads} heads over the source beside {decoder.layer.heads} of the decoder's own"
+    positions = config.embedding.positions.kind
+    if positions not in POSITIONS:
+        return f"{positions} positions"
+    if decoder.past != "self-attention":
+        return f"a decoder that looks back by {decoder.past}"
+    if encoder.layer.segment is not None or decoder.layer.segment is not None:
+        return "self-attention over segments"
     if encoder.layer.norm_eps != decoder.layer.norm_eps:
         return f"the norms' eps {encoder.layer.norm_eps} in the encoder and {decoder.layer.norm_eps} in the decoder"
     return ""

@@ -1,0 +1,1 @@
+"""Models as ONNX graphs, run by onnxruntime under our own search."""
