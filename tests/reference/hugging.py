@@ -12,6 +12,7 @@ from typing import Any, Final
 import sentencepiece
 import torch
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 CORPUS = ["the cat sat on the mat", "a dog, and a cat!", "mats and dogs the", "one two three four five six"] * 5
@@ -149,4 +150,72 @@ def marian(folder: Path, separate: bool = False, **changes: Any) -> Any:
             transformers.MarianMTModel(transformers.MarianConfig(**values, activation_function="swish", **changes))
         )
     model.save_pretrained(folder)
+    return model
+
+
+def t5_kind(kind: str, folder: Path, own_head: bool = False, **changes: Any) -> Any:
+    """T5, mT5 or UMT5 with a fast tokenizer, saved to a folder."""
+    tokenizer = pipeline(("<pad>", "</s>", "<unk>"), "</s>", ("<extra_id_1>", "<extra_id_0>"), "$A </s>")
+    values = {
+        "vocab_size": tokenizer.get_vocab_size() + 5,
+        "d_model": 16,
+        "d_kv": 5,
+        "d_ff": 19,
+        "num_layers": 2,
+        "num_heads": 4,
+        "relative_attention_num_buckets": 8,
+        "relative_attention_max_distance": 11,
+        "decoder_start_token_id": 0,
+        **changes,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model: Any = {
+            "t5": lambda: transformers.T5ForConditionalGeneration(transformers.T5Config(**values)),
+            "mt5": lambda: transformers.MT5ForConditionalGeneration(transformers.MT5Config(**values)),
+            "umt5": lambda: transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**values)),
+        }[kind]()
+        randomised(model)
+        if own_head:
+            model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight))
+    saved(model, tokenizer, folder)
+    if (
+        own_head
+    ):  # transformers ties the head of every T5 when it saves; older versions kept it, and so do the folders they wrote
+        weights = load_file(folder / "model.safetensors")
+        save_file({**weights, "lm_head.weight": model.lm_head.weight.detach()}, folder / "model.safetensors")
+    return model
+
+
+def half_kind(kind: str, folder: Path) -> Any:
+    """BERT, or GPT-2 as a language model, with a fast tokenizer, saved to a folder."""
+    if kind == "bert":
+        first = ("[PAD]", "[CLS]", "[SEP]", "<unk>")
+        tokenizer = pipeline(first, "[SEP]", (), "[CLS] $A [SEP]")
+        config = transformers.BertConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=19,
+            max_position_embeddings=41,
+            pad_token_id=0,
+        )
+        model: Any = transformers.BertModel(config, add_pooling_layer=False)
+    else:
+        tokenizer = pipeline(("<|endoftext|>", "<unk>"), "<|endoftext|>", (), "$A")
+        model = transformers.GPT2LMHeadModel(
+            transformers.GPT2Config(
+                vocab_size=tokenizer.get_vocab_size(),
+                n_embd=16,
+                n_layer=2,
+                n_head=4,
+                n_positions=41,
+                bos_token_id=0,
+                eos_token_id=0,
+            )
+        )
+    randomised(model)
+    model.save_pretrained(folder)
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>").save_pretrained(folder)
     return model

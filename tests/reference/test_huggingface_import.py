@@ -15,10 +15,12 @@ from isthmus.core.errors import BundleError, InputError
 from isthmus.core.padded import Padded
 from isthmus.data.example import Example
 from isthmus.export.huggingface.read import read
+from isthmus.export.huggingface.warm import read_half
+from isthmus.export.huggingface.write import export
 from isthmus.generate.load import translator
 from isthmus.model.bundle import Bundle
 from tests.laws.architectures import rows
-from tests.reference.hugging import bart_kind, marian
+from tests.reference.hugging import bart_kind, half_kind, marian, t5_kind
 from tests.unit.cli.calling import called
 
 TEXTS = ["the cat sat on the mat", "a dog, and a cat!", "mats xyz dogs", ""]
@@ -31,6 +33,12 @@ MODELS: dict[str, Make] = {
     "pegasus": lambda folder: bart_kind("pegasus", folder, scale_embedding=True),
     "mbart": lambda folder: bart_kind("mbart", folder, scale_embedding=True),
     "m2m_100": lambda folder: bart_kind("m2m_100", folder, scale_embedding=True),
+    "t5": lambda folder: t5_kind("t5", folder, feed_forward_proj="relu"),
+    "t5-v1.1": lambda folder: t5_kind(
+        "t5", folder, own_head=True, feed_forward_proj="gated-gelu", tie_word_embeddings=False
+    ),
+    "mt5": lambda folder: t5_kind("mt5", folder, own_head=True, feed_forward_proj="gated-gelu", num_decoder_layers=3),
+    "umt5": lambda folder: t5_kind("umt5", folder, feed_forward_proj="gated-gelu"),
     "untied": lambda folder: bart_kind("bart", folder, tie_word_embeddings=False),
 }
 
@@ -54,7 +62,7 @@ def test_states_logits_and_outputs_are_theirs(name: str, tmp_path: Path) -> None
     torch.testing.assert_close(ours.model(source, target)[real_BT], logits_BTV[real_BT], rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["marian", "bart", "pegasus", "mbart", "m2m_100"])
+@pytest.mark.parametrize("name", ["marian", "bart", "pegasus", "mbart", "m2m_100", "t5"])
 def test_texts_become_the_ids_that_transformers_gives(name: str, tmp_path: Path) -> None:
     MODELS[name](tmp_path / "theirs")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
@@ -65,7 +73,7 @@ def test_texts_become_the_ids_that_transformers_gives(name: str, tmp_path: Path)
         assert codec.source.decode(ids) == tokenizer.decode(ids, skip_special_tokens=True)
 
 
-@pytest.mark.parametrize("name", ["marian", "bart", "mbart", "m2m_100"])
+@pytest.mark.parametrize("name", ["marian", "bart", "mbart", "m2m_100", "t5"])
 def test_it_generates_what_transformers_generates(name: str, tmp_path: Path) -> None:
     theirs = MODELS[name](tmp_path / "theirs")
     ours = read(tmp_path / "theirs", *LANGUAGES.get(name, ("", "")))
@@ -84,6 +92,86 @@ def test_it_generates_what_transformers_generates(name: str, tmp_path: Path) -> 
     options = machine.options.updated({"num_beams": 1, "max_length": 10, "guards": False, "split_sentences": False})
     (answer,) = machine.answers([TEXTS[0]], options)
     assert list(answer.hypotheses[0].parts[0].ids) == (found[: found.index(end)] if end in found else found[:10])
+
+
+@pytest.mark.parametrize("name", ["bart", "m2m_100", "t5", "umt5"])
+def test_it_goes_out_again(name: str, tmp_path: Path) -> None:
+    MODELS[name](tmp_path / "theirs")
+    ours = read(tmp_path / "theirs", *LANGUAGES.get(name, ("", "")))
+    assert export(ours, tmp_path / "out", TEXTS[:2]).exact
+
+
+@torch.no_grad()
+def test_an_encoder_begins_as_bert(tmp_path: Path) -> None:
+    theirs = half_kind("bert", tmp_path / "bert")
+    ours = read_half(tmp_path / "bert", "encoder")
+    source = Padded.of(rows(7, 1, 11, size=30))
+    expected = theirs(input_ids=source.ids_BT, attention_mask=source.mask_BT.long()).last_hidden_state
+    real_BS = source.mask_BT
+    torch.testing.assert_close(ours.model.encode(source).states_BSD[real_BS], expected[real_BS], rtol=1e-4, atol=1e-5)
+    codec = ours.codec
+    assert codec.source_ids(Example(("the cat",), "")) == [1, *codec.source.encode("the cat"), 2]
+    assert (codec.config.frame.start, codec.target.vocabulary.eos) == (1, 2)
+
+
+def silent(bundle: Bundle) -> None:
+    """Take what the connection says away."""
+    for name, parameter in bundle.model.named_parameters():
+        if "connection.output" in name:
+            parameter.zero_()
+
+
+@torch.no_grad()
+def test_a_decoder_begins_as_gpt2(tmp_path: Path) -> None:
+    theirs = half_kind("gpt2", tmp_path / "gpt2")
+    ours = read_half(tmp_path / "gpt2", "decoder")
+    silent(ours)
+    target = Padded.of(rows(3, 13, 2, size=30, seed=1))
+    expected = theirs(input_ids=target.ids_BT).logits.log_softmax(dim=-1)
+    found = ours.model(Padded.of(rows(4, 2, 6, size=30)), target)
+    real_BT = target.mask_BT
+    torch.testing.assert_close(found[real_BT], expected[real_BT], rtol=1e-4, atol=2e-5)
+
+
+@torch.no_grad()
+def test_two_berts_are_one_model(tmp_path: Path) -> None:
+    half_kind("bert", tmp_path / "bert")
+    ours = read_half(tmp_path / "bert", "both")
+    config = transformers.BertConfig.from_pretrained(tmp_path / "bert", is_decoder=True, add_cross_attention=True)
+    theirs: Any = transformers.BertModel.from_pretrained(
+        tmp_path / "bert", config=config, add_pooling_layer=False
+    ).eval()
+    own = dict(ours.model.decoder.named_parameters())
+    for name, parameter in theirs.named_parameters():
+        if "crossattention" in name:
+            place, _, rest = name.removeprefix("encoder.layer.").partition(".crossattention.")
+            part = {
+                "self": "connection",
+                "output.dense": "connection.output",
+                "output.LayerNorm": "around_connection.norm",
+            }
+            (named,) = [rest.replace(old, new) for old, new in part.items() if rest.startswith(old)]
+            parameter.copy_(own[f"layers.{place}.{named}"])
+    source, target = Padded.of(rows(7, 1, 11, size=30)), Padded.of(rows(3, 13, 2, size=30, seed=1))
+    memory, decoded = ours.model.read(source, target)
+    expected = theirs(
+        input_ids=target.ids_BT,
+        encoder_hidden_states=memory.states_BSD,
+        encoder_attention_mask=source.mask_BT.long(),
+        attention_mask=target.mask_BT.long(),
+    ).last_hidden_state
+    real_BT = target.mask_BT
+    torch.testing.assert_close(decoded.features_BTD[real_BT], expected[real_BT], rtol=1e-4, atol=1e-5)
+
+
+def test_a_half_is_of_a_model_that_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    half_kind("gpt2", tmp_path / "gpt2")
+    done = called(monkeypatch, "import", tmp_path / "gpt2", tmp_path / "ours", "--start", "encoder")
+    assert done.code == 2
+    assert "gpt2 with --start encoder" in done.err
+    whole = called(monkeypatch, "import", tmp_path / "gpt2", tmp_path / "ours")
+    assert whole.code == 2
+    assert "--start decoder" in whole.err
 
 
 def test_text_cannot_spell_a_control_piece(tmp_path: Path) -> None:

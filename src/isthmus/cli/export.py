@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from isthmus.export.source import Source
 
 commands = typer.Typer()
+SAMPLES = 32
+"""So many texts of the bundle's sample are compared on."""
 
 Tool = Literal["huggingface", "ctranslate2", "onnx"]
 Quantization = Literal["float32", "float16", "int8"]
@@ -36,7 +38,7 @@ def export(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="For huggingface: texts to compare on, one a line (default: drawn from the vocabulary).",
+            help="For huggingface: texts to compare on, one a line (default: the sample in the bundle, or drawn ones).",
         ),
     ] = None,
     target_language: Annotated[
@@ -117,7 +119,8 @@ def _to_huggingface(
     needs("huggingface")
     from isthmus.export.huggingface.write import export as write
 
-    parity = write(bundle, out, given or drawn_texts(bundle.codec), target_language)
+    own = [example.source for example in bundle.sample[:SAMPLES]]
+    parity = write(bundle, out, given or own or drawn_texts(bundle.codec), target_language)
     return parity.to_json(), parity.table()
 
 

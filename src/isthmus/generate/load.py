@@ -168,6 +168,6 @@ def _task(about: Described) -> Task:
         unit=str(info.get("unit", "")),
         source_language=str(info.get("source_language", "")),
         target_language=str(info.get("target_language", "")),
-        positions=about.config.embedding.positions.maximum,
+        positions=about.config.embedding.positions.limit,
         context=about.codec.config.context,
     )

@@ -12,6 +12,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from isthmus.core.errors import ExportError, InputError
 from isthmus.core.padded import Padded
 from isthmus.export.huggingface.families import FAMILIES, family_of
+from isthmus.export.huggingface.t5 import kind_of
 from isthmus.export.huggingface.tensors import their_tensors
 from isthmus.export.huggingface.write import export
 from isthmus.export.samples import drawn_texts
@@ -21,7 +22,10 @@ from isthmus.model.bundle import Bundle
 from tests.unit.export.tiny import KINDS, bundle, table
 
 TEXTS = ["abc de.", "h", "a longer text? it begins HERE!"]
-ARCHITECTURES = {family.model_type: family.architecture for family in FAMILIES}
+ARCHITECTURES = {family.model_type: family.architecture for family in FAMILIES} | {
+    "t5": "T5ForConditionalGeneration",
+    "umt5": "UMT5ForConditionalGeneration",
+}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,20 +94,31 @@ def change(kind: str, path: str, value: Any) -> ModelConfig:
         ("pegasus", "embedding.positions.kind", "none", "none positions"),
         ("pegasus", "embedding.positions.offset", 3, "offset=3"),
         ("pegasus", "head.scale", 0.5, "head.scale = 0.5"),
+        ("pegasus", "encoder.layer.segment", 8, "segment = 8"),
+        ("pegasus", "decoder.past", "ssru", "decoder.past = ssru"),
         ("bart", "embedding.norm", False, "no norm of embeddings"),
+        ("t5", "encoder.layer.norm", "layer", "layer and rms"),
+        ("t5", "decoder.layer.bias", True, "biases"),
+        ("t5", "connection.scale", 0.5, "1.0, 1.0, 0.5"),
+        ("t5", "decoder.layer.feed_forward", 23, "others"),
+        ("t5", "embedding.scale", 4.0, "scaled or normed"),
+        ("t5", "embedding.tied", "target", "tied = target"),
+        ("t5", "head.scale", 0.5, "head.scale = 0.5"),
+        ("umt5", "head.scale", 1.0, "head.scale = 1.0"),
+        ("t5", "decoder.layers", 3, "3 and 2"),
     ],
 )
 def test_what_no_class_computes_is_refused_with_the_reason(kind: str, path: str, value: Any, said: str) -> None:
     with pytest.raises(InputError, match="no class that computes exactly") as caught:
-        family_of(change(kind, path, value))
+        (kind_of if "t5" in kind else family_of)(change(kind, path, value))
     assert said in caught.value.got
 
 
 def test_an_export_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ours = bundle(table("pegasus"))
 
-    def disturbed(model: Any, config: Any) -> Any:
-        found = their_tensors(model, config)
+    def disturbed(model: Any, config: Any, naming: Any) -> Any:
+        found = their_tensors(model, config, naming)
         name = "model.encoder.layers.0.fc1.weight"
         return {**found, name: found[name] + 0.01}
 

@@ -26,6 +26,8 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "head": {"bias": True},
         },
         "mbart": {"embedding": {"norm": True, "positions": {"kind": "learned", "maximum": 97, "offset": 2}}},
+        "t5": {"like_t5": True, "layer": {"activation": "relu"}, "head": {"scale": 0.25}},
+        "umt5": {"like_t5": True, "layer": {"activation": "geglu-tanh"}, "shared": False, "head": {"scale": 0.25}},
         "m2m_100": {"embedding": {"positions": {"maximum": 97, "offset": 1, "waves": "inclusive"}}},
     }
 )
@@ -34,6 +36,8 @@ KINDS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 def table(kind: str) -> dict[str, Any]:
     """The table of a model of a kind."""
     changes = KINDS[kind]
+    if changes.get("like_t5"):
+        return _like_t5(changes)
     layer = {"heads": 2, "feed_forward": 19, **changes.get("layer", {})}
     return {
         "d_model": 16,
@@ -41,6 +45,20 @@ def table(kind: str) -> dict[str, Any]:
         "encoder": {"layers": 1, "layer": layer},
         "connection": {"kind": "multi-head-attention", "heads": 4},
         "decoder": {"layers": 2, "layer": {**layer, "heads": 4, "feed_forward": 23}},
+        "head": changes.get("head", {}),
+    }
+
+
+def _like_t5(changes: Mapping[str, Any]) -> dict[str, Any]:
+    layer = {"heads": 4, "head_size": 3, "attention_scale": 1.0, "feed_forward": 19, "norm": "rms", "norm_eps": 1e-6}
+    layer |= {"bias": False, **changes["layer"]}
+    positions = {"kind": "t5", "buckets": 8, "farthest": 11, "shared": changes.get("shared", True)}
+    return {
+        "d_model": 16,
+        "embedding": {"scale": 1.0, "positions": positions},
+        "encoder": {"layers": 2, "layer": layer},
+        "connection": {"kind": "multi-head-attention", "heads": 4, "head_size": 3, "scale": 1.0, "bias": False},
+        "decoder": {"layers": 2, "layer": layer},
         "head": changes.get("head", {}),
     }
 

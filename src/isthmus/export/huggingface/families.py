@@ -88,6 +88,11 @@ def family_of(config: ModelConfig, pad: int = 0) -> Family:
     )
 
 
+def family_named(model_type: str) -> Family:
+    """The family of a model type, which must be one of theirs."""
+    return next(family for family in FAMILIES if family.model_type == model_type)
+
+
 def _obstacles(config: ModelConfig, pad: int) -> Iterator[tuple[str, str]]:
     """What is expected and what is there, wherever none of the families fits."""
     encoder, connection, decoder = config.encoder, config.connection, config.decoder
@@ -105,6 +110,8 @@ def _obstacles(config: ModelConfig, pad: int) -> Iterator[tuple[str, str]]:
         yield "a connection with the heads of the decoder's layers, and biases", repr(connection)
     if connection.scale is not None and not math.isclose(connection.scale, size**-0.5):
         yield "query-key products over sqrt(head size)", f"connection.scale = {connection.scale}"
+    if decoder.past != "self-attention":
+        yield "a decoder that attends to earlier tokens", f"decoder.past = {decoder.past}"
     for name, one, other in (
         ("norm_first", encoder.layer.norm_first, decoder.layer.norm_first),
         ("activation", encoder.layer.activation, decoder.layer.activation),
@@ -128,6 +135,7 @@ def _layer_obstacles(layer: LayerConfig, d_model: int, side: str) -> Iterator[tu
     size = layer.head_size or d_model // layer.heads
     for what, good, got in (
         ("LayerNorm", layer.norm == "layer", f"norm = {layer.norm}"),
+        ("whole sequences", layer.segment is None, f"segment = {layer.segment}"),
         (f"norm_eps = {NORM_EPS}", layer.norm_eps == NORM_EPS, f"{layer.norm_eps}"),
         ("projections with biases", layer.bias, "bias = false"),
         ("heads of d_model / heads", size * layer.heads == d_model, f"heads = {layer.heads} of size {size}"),

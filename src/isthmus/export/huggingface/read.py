@@ -8,11 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from isthmus.core.errors import InputError
-from isthmus.export.huggingface.families import FAMILIES, Family, our_config
+from isthmus.export.huggingface import t5
+from isthmus.export.huggingface.families import FAMILIES, family_named, our_config
 from isthmus.export.huggingface.folder import read_config, read_json, read_weights
-from isthmus.export.huggingface.tensors import put
+from isthmus.export.huggingface.tensors import BART, put
 from isthmus.export.huggingface.tokenizer_in import Asked, codec_of
 from isthmus.generate.options import GenerationOptions
 from isthmus.model.build import ModelConfig, build
@@ -35,8 +37,14 @@ def read(folder: Path, source_language: str = "", target_language: str = "") -> 
         BundleError: a weight is missing or has another shape.
     """
     values = read_config(folder)
-    family = family_named(str(values["model_type"]), folder)
-    config = our_config(family, values)
+    kind = str(values["model_type"])
+    check_kind(kind, folder)
+    weights = read_weights(folder)
+    if kind in t5.KINDS:
+        config = t5.our_config(values, head=_own_head(weights))
+        naming = t5.naming(config)
+    else:
+        config, naming = our_config(family_named(kind), values), BART
     sizes = _sizes(values, config)
     generation = folder / "generation_config.json"
     given = read_json(generation) if generation.is_file() else values
@@ -44,32 +52,36 @@ def read(folder: Path, source_language: str = "", target_language: str = "") -> 
     codec = codec_of(asked, sizes, config.embedding.positions.limit)
     with torch.random.fork_rng(devices=[]):
         model = build(config, *sizes)
-    put(model, read_weights(folder), str(folder))
+    put(model, weights, str(folder), naming)
     info = {
         "source_language": _plain(source_language),
         "target_language": _plain(target_language),
-        "imported": family.model_type,
+        "imported": kind,
     }
     return Bundle(model.eval(), config, codec, _generation(given), info)
 
 
-def family_named(model_type: str, folder: Path) -> Family:
-    """The family of a model type.
+def check_kind(kind: str, folder: Path) -> None:
+    """Refuse a type of models that has no counterpart here.
 
     Raises:
-        InputError: it is none of those that have a counterpart here.
+        InputError: it is none of those that are known.
     """
-    for family in FAMILIES:
-        if family.model_type == model_type:
-            return family
-    known = ", ".join(family.model_type for family in FAMILIES)
-    raise InputError(
-        "models of this type cannot be imported",
-        expected=f"model_type: {known}",
-        got=model_type,
-        where=str(folder / "config.json"),
-        fix=_WHY.get(model_type, "take a model of one of these types"),
-    )
+    known = [*(family.model_type for family in FAMILIES), *t5.KINDS]
+    if kind not in known:
+        raise InputError(
+            "models of this type cannot be imported",
+            expected=f"model_type: {', '.join(known)}",
+            got=kind,
+            where=str(folder / "config.json"),
+            fix=_WHY.get(kind, "take a model of one of these types"),
+        )
+
+
+def _own_head(weights: Mapping[str, Tensor]) -> bool:
+    """Whether the head is another matrix than the table of the embeddings (T5 v1.1, mT5)."""
+    head, shared = weights.get("lm_head.weight"), weights.get("shared.weight")
+    return head is not None and shared is not None and not torch.equal(head, shared)
 
 
 _WHY: Mapping[str, str] = MappingProxyType(

@@ -10,6 +10,7 @@ from typing import Any
 import tokenizers
 
 from isthmus.core.errors import InputError
+from isthmus.core.files import existing_file
 from isthmus.data.codec import Codec, CodecConfig, Frame
 from isthmus.export.huggingface.folder import read_json
 from isthmus.text.imported import ImportedConfig
@@ -40,13 +41,18 @@ class Asked:
     target_language: str = ""
 
 
-def codec_of(asked: Asked, sizes: tuple[int, int], positions: int | None) -> Codec:
+Template = tuple[tuple[int, ...], tuple[int, ...]]
+"""The ids before a text and those behind it."""
+
+
+def codec_of(asked: Asked, sizes: tuple[int, int], positions: int | None, template: Template | None = None) -> Codec:
     """The codec of a folder.
 
     Args:
         asked: what is imported.
         sizes: how many ids source and target have.
         positions: the most that the model reads.
+        template: what stands around a source; `None` is what the tokenizer puts there.
 
     Raises:
         InputError: there is no tokenizer that can be read, or a language has to be named.
@@ -54,7 +60,7 @@ def codec_of(asked: Asked, sizes: tuple[int, int], positions: int | None) -> Cod
     if (asked.folder / "tokenizer.json").is_file():
         source: Tokenizer = _library(asked, sizes[0])
         target = source
-        template = _template(asked)
+        template = around(asked.folder) if template is None else template
     else:
         source, target = _named_pieces(asked, sizes)
         template = (), (source.vocabulary.eos,)
@@ -91,9 +97,14 @@ def _unknown_piece(asked: Asked, values: Mapping[str, Any]) -> str | None:
     return str(named) if named else values.get("model", {}).get("unk_token")
 
 
-def _template(asked: Asked) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What the pipeline puts before and behind a text."""
-    backend = tokenizers.Tokenizer.from_file(str(asked.folder / "tokenizer.json"))
+def around(folder: Path) -> Template:
+    """What the pipeline of a folder puts before and behind a text.
+
+    Raises:
+        InputError: there is no pipeline.
+    """
+    path = folder / "tokenizer.json"
+    backend = tokenizers.Tokenizer.from_file(str(existing_file(path, "the tokenizer")))
     backend.no_padding()
     backend.no_truncation()
     inner, whole = backend.encode("a", add_special_tokens=False).ids, backend.encode("a").ids
@@ -161,7 +172,7 @@ def _frame(
     asked: Asked,
     source: Vocabulary,
     target: Vocabulary,
-    template: tuple[tuple[int, ...], tuple[int, ...]],
+    template: Template,
 ) -> Frame:
     """What stands around texts, for the languages that were asked for."""
     kind = str(asked.values["model_type"])

@@ -16,6 +16,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
 from isthmus.text.characters import CharacterTokenizer
+from isthmus.text.library import LibraryTokenizer
 from isthmus.text.sentencepiece_tokenizer import SentencePieceTokenizer
 from isthmus.text.symbols import SymbolTokenizer
 from isthmus.text.vocabulary import EOS, UNK, Vocabulary
@@ -46,10 +47,17 @@ def pipeline(codec: Codec, target_language: str = "") -> tokenizers.Tokenizer:
             made = _characters(tokenizer)
         case SymbolTokenizer() as tokenizer:
             made = _symbols(tokenizer)
+        case LibraryTokenizer() as tokenizer:
+            made = tokenizers.Tokenizer.from_str(tokenizer.pipeline)
         case other:
-            raise _refused("our own kinds of tokenizer are written", other.config.kind, "take its own file")
+            raise _refused(
+                "it has no kind for pieces with names",
+                other.config.kind,
+                "import it again from a folder with tokenizer.json",
+            )
     vocabulary = codec.source.vocabulary
-    special = [vocabulary.piece(id) for id in sorted({*vocabulary.control, EOS})]
+    special = [vocabulary.piece(id) for id in sorted({*vocabulary.control, vocabulary.eos})]
+    special = [name for name in special if made.token_to_id(name) is not None]
     made.add_special_tokens([tokenizers.AddedToken(name, special=True, normalized=False) for name in special])
     made.post_processor = _around(codec, target_language)
     made.encode_special_tokens = True
@@ -162,7 +170,7 @@ def _cut(tokenizer: SentencePieceTokenizer, scores: Iterable[str]) -> str:
 def _around(codec: Codec, target_language: str) -> processors.PostProcessor:
     """What the codec puts before and behind a source; a second text of a call is the source, the first its context."""
     vocabulary, config = codec.source.vocabulary, codec.config
-    before: list[str] = []
+    before = [vocabulary.piece(id) for id in config.frame.before]
     if config.language_tag:
         if target_language not in vocabulary.languages:
             raise _refused(
@@ -171,11 +179,12 @@ def _around(codec: Codec, target_language: str) -> processors.PostProcessor:
                 "pass --target-language",
             )
         before.append(vocabulary.piece(vocabulary.language(target_language)))
-    end, sep = vocabulary.piece(EOS), vocabulary.piece(vocabulary.sep)
-    names = [*before, end, sep]
+    after = [vocabulary.piece(id) for id in config.frame.after]
+    between = [vocabulary.piece(vocabulary.sep)] if vocabulary.sep >= 0 else []
+    names = dict.fromkeys([*before, *after, *between])
     return processors.TemplateProcessing(
-        single=[*before, "$A", end],
-        pair=[*before, "$A:0", f"{sep}:0", "$B:0", f"{end}:0"],
+        single=[*before, "$A", *after],
+        pair=[*before, "$A:0", *(f"{name}:0" for name in between), "$B:0", *(f"{name}:0" for name in after)],
         special_tokens=[(name, vocabulary.id(name)) for name in names],
     )
 

@@ -12,9 +12,10 @@ from isthmus.core.errors import ExportError
 from isthmus.core.files import new_folder, write_text
 from isthmus.core.runtime import Runtime
 from isthmus.engines.torch_engine import TorchEngine
-from isthmus.export.huggingface.families import Family, family_of, their_config
+from isthmus.export.huggingface import t5
+from isthmus.export.huggingface.families import family_of, their_config
 from isthmus.export.huggingface.run import HuggingFace, quiet
-from isthmus.export.huggingface.tensors import their_tensors
+from isthmus.export.huggingface.tensors import BART, their_tensors
 from isthmus.export.huggingface.tokenizer_out import pipeline
 from isthmus.export.parity import Origin, Parity, compared
 from isthmus.generate.options import GenerationOptions
@@ -53,13 +54,13 @@ def export(bundle: Bundle, out: Path, texts: Sequence[str], target_language: str
         InputError: no class computes exactly this model, or the tokenizer cannot be written.
         ExportError: the two differ on a text.
     """
-    family = family_of(bundle.config, bundle.codec.target.vocabulary.pad)
+    kind = _kind(bundle)
     language = target_language or str(bundle.info.get("target_language", ""))
     tokenizer = pipeline(bundle.codec, language)
     with quiet(), new_folder(out) as folder:
-        _write_model(bundle, family, folder)
+        _write_model(bundle, kind, folder)
         _write_tokenizer(bundle, tokenizer, folder)
-        write_text(folder / "README.md", _card(family))
+        write_text(folder / "README.md", _card())
         origin = Origin(
             TorchEngine(bundle.model, (bundle.codec.config.frame.start,), Runtime()),
             bundle.codec,
@@ -71,12 +72,20 @@ def export(bundle: Bundle, out: Path, texts: Sequence[str], target_language: str
     return found
 
 
-def _write_model(bundle: Bundle, family: Family, folder: Path) -> None:
-    vocabulary = bundle.codec.target.vocabulary
+def _kind(bundle: Bundle) -> str:
+    """The type of the model of transformers that computes the same."""
+    if bundle.config.embedding.positions.kind == "t5":
+        return t5.kind_of(bundle.config)
+    return family_of(bundle.config, bundle.codec.target.vocabulary.pad).model_type
+
+
+def _write_model(bundle: Bundle, kind: str, folder: Path) -> None:
+    config, vocabulary = bundle.config, bundle.codec.target.vocabulary
     ids = _special_ids(bundle, vocabulary)
-    values = {**their_config(bundle.config, vocabulary.size), **ids}
-    model = _model(family, values)
-    tensors = their_tensors(bundle.model, bundle.config)
+    like_t5 = kind in t5.KINDS
+    values = t5.their_config(config, vocabulary.size) if like_t5 else their_config(config, vocabulary.size)
+    model = _model(kind, {**values, **ids})
+    tensors = their_tensors(bundle.model, config, t5.naming(config) if like_t5 else BART)
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     computed = [name for name in missing if not name.endswith(("embed_positions.weight", "final_logits_bias"))]
     if computed or unexpected:
@@ -84,16 +93,20 @@ def _write_model(bundle: Bundle, family: Family, folder: Path) -> None:
             "transformers has other weights than this model",
             expected="the same names",
             got=", ".join([*computed, *unexpected][:3]),
-            where=family.architecture,
+            where=kind,
             fix="report it with the model's config.json and the version of transformers",
         )
     model.generation_config = _generation(bundle, ids)
     model.save_pretrained(folder)
 
 
-def _model(family: Family, values: dict[str, Any]) -> Any:
-    """A model of the family with weights that are still to be set."""
-    match family.model_type:
+def _model(kind: str, values: dict[str, Any]) -> Any:
+    """A model of a type, with weights that are still to be set."""
+    match kind:
+        case "t5":
+            return transformers.T5ForConditionalGeneration(transformers.T5Config(**values))
+        case "umt5":
+            return transformers.UMT5ForConditionalGeneration(transformers.UMT5Config(**values))
         case "marian":
             return transformers.MarianMTModel(transformers.MarianConfig(**values))
         case "bart":
@@ -146,14 +159,14 @@ def _write_tokenizer(bundle: Bundle, made: Any, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def _card(family: Family) -> str:
+def _card() -> str:
     return "\n".join(
         [
             "---",
             "library_name: transformers",
             "---",
             "",
-            f"A model that was trained with Isthmus, as {family.architecture}. It computes what the original does.",
+            "A model that was trained with Isthmus. It computes what the original does.",
             "",
             "```python",
             "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
