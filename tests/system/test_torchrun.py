@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.command import Done, ended, isthmus, last_step, write_pairs
+from tests.system.command import Done, ended, isthmus, last_step, started, write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +96,38 @@ def test_one_goes_on_from_the_checkpoint_of_two(two: Done, folder: Path) -> None
     ended(process)
     assert 0 < last_step(out) < 180
     done = isthmus(*TRAIN, "--out", "moved", folder=folder)
+    assert done.code == 0, done.err
+    assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
+
+
+def test_two_with_divided_weights_learn_the_same_and_go_on_from_one(two: Done, folder: Path) -> None:
+    """Begun by one process, which is stopped; ended by two, each of which holds half of the weights."""
+    assert two.code == 0
+    out = folder / "sharded"
+    train = (*TRAIN, "distributed.shard=true", "--out", out.name)
+    one = started(train, folder)
+    while one.poll() is None and last_step(out) < 70:
+        time.sleep(0.005)
+    one.send_signal(signal.SIGTERM)
+    ended(one)
+    assert 0 < last_step(out) < 180
+    done = ended(together(*train, folder=folder))
+    assert done.code == 0, done.err
+    assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
+
+
+def test_one_goes_on_from_two_with_divided_weights(two: Done, folder: Path) -> None:
+    assert two.code == 0
+    out = folder / "together-again"
+    train = (*TRAIN, "distributed.shard=true", "--out", out.name)
+    process = together(*train, folder=folder)
+    while process.poll() is None and last_step(out) < 70:
+        time.sleep(0.005)
+    for worker in workers(process):
+        os.kill(worker, signal.SIGTERM)
+    ended(process)
+    assert 0 < last_step(out) < 180
+    done = isthmus(*train, folder=folder)
     assert done.code == 0, done.err
     assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
 

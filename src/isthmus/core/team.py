@@ -1,7 +1,8 @@
 """The processes that train one model together, as `torchrun` starts them; one process alone is a team of one.
 
-Every process has the whole model and reads a part of every update's batches. Gradients are added up in one message in a fixed order, so
-that all processes make the same update to the bit, and a run that was killed and resumed makes it again.
+Every process has the whole model (or, where weights are sharded, a part of it) and reads a part of every update's batches. Gradients
+are added up in one message in a fixed order, so that all processes make the same update to the bit, and a run that was killed and resumed
+makes it again.
 """
 
 from __future__ import annotations
@@ -25,11 +26,13 @@ class Team:
         rank: the number of this process.
         size: how many there are.
         device: where messages live: `cpu`, or this process's GPU.
+        shards: whether each process holds only a part of the weights between passes.
     """
 
     rank: int = 0
     size: int = 1
     device: str = "cpu"
+    shards: bool = False
 
     @property
     def first(self) -> bool:
@@ -111,8 +114,8 @@ def is_first() -> bool:
 
 
 @contextmanager
-def joined() -> Iterator[Team]:
-    """The team that this process belongs to, by the environment that `torchrun` sets."""
+def joined(shards: bool = False) -> Iterator[Team]:
+    """The team that this process belongs to, by the environment that `torchrun` sets; one process alone shards nothing."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield ALONE
@@ -123,6 +126,6 @@ def joined() -> Iterator[Team]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield Team(distributed.get_rank(), size, device)
+        yield Team(distributed.get_rank(), size, device, shards)
     finally:
         distributed.destroy_process_group()

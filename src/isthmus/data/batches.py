@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from isthmus.core.config import Config
-from isthmus.core.errors import ConfigError
+from isthmus.core.errors import ConfigError, StateError
 from isthmus.data.batch import Batch, Index, collate
 from isthmus.data.cache import Block, Encoded
 from isthmus.data.codec import Codec
@@ -33,12 +34,13 @@ class BatchConfig(Config):
     """How large batches are.
 
     Attributes:
-        tokens: the most padded positions of a batch: rows x the longest side in it.
+        tokens: the most padded positions of a batch: rows x the longest side in it. `auto` becomes, before training, as many as
+            the memory holds.
         max_rows: the most examples of a batch.
         pool: how many examples are shuffled and sorted together; what is held in memory.
     """
 
-    tokens: int = Field(default=4096, ge=2)
+    tokens: Annotated[int, Field(ge=2)] | Literal["auto"] = 4096
     max_rows: int | None = Field(default=None, ge=1)
     pool: int = Field(default=1 << 18, ge=1)
 
@@ -80,9 +82,12 @@ class Batches:
     Raises:
         ConfigError: one example alone is larger than `config.tokens`.
         DataError: sampling, but the text is not in the cache.
+        StateError: `config.tokens` is `auto` still.
     """
 
     def __init__(self, encoded: Encoded, codec: Codec, config: BatchConfig, seed: int, sample: bool = False) -> None:
+        if config.tokens == "auto":
+            raise StateError("the size of batches was not resolved", expected="a number of positions", got="auto")
         if encoded.longest > config.tokens:
             raise ConfigError(
                 "a pair is larger than a whole batch may be",
@@ -92,6 +97,7 @@ class Batches:
                 fix="raise it, or lower max_source_length and max_target_length of the codec",
             )
         self._encoded, self._codec, self._config, self._seed, self._sample = encoded, codec, config, seed, sample
+        self._tokens = config.tokens
         if sample and len(encoded):
             encoded.block(0, 1, text=True)
 
@@ -173,7 +179,7 @@ class Batches:
         """An example in a random segmentation, or in the usual one if that is too long."""
         example = block.example(row)
         pair = self._codec.source_ids(example, seed >> 32), self._codec.target_ids(example, seed & 0xFFFFFFFF)
-        if max(map(len, pair)) <= self._config.tokens and self._codec.fits(*pair):
+        if max(map(len, pair)) <= self._tokens and self._codec.fits(*pair):
             return pair
         return block.source.row(row).tolist(), block.target.row(row).tolist()
 
@@ -192,11 +198,11 @@ class Batches:
         cuts, total = [0], len(width)
         while cuts[-1] < total:
             start = cuts[-1]
-            most = self._config.tokens // int(width[start])
+            most = self._tokens // int(width[start])
             if self._config.max_rows is not None:
                 most = min(most, self._config.max_rows)
             following = width[start : start + most]
-            fitting = following * np.arange(1, len(following) + 1) <= self._config.tokens
+            fitting = following * np.arange(1, len(following) + 1) <= self._tokens
             cuts.append(start + int(fitting.sum()))
         return cuts
 

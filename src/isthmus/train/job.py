@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from isthmus.core.runtime import Runtime
 from isthmus.core.team import ALONE, Team
+from isthmus.data.batches import Batch
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.train.average import Average, build_average
 from isthmus.train.checkpoint import Checkpoints, flat
@@ -18,6 +21,7 @@ from isthmus.train.config import TrainingConfig
 from isthmus.train.feed import BatchSource
 from isthmus.train.objective import Objective
 from isthmus.train.optimiser import Optimiser
+from isthmus.train.shard import Sharded
 from isthmus.train.validate import Validator
 
 
@@ -65,18 +69,31 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a job is worked with; the model, the optimiser and the average change in place."""
+    """What a job is worked with; the model, the optimiser and the average change in place.
+
+    Attributes:
+        parameters: what is trained, by name.
+        optimiser: how it changes.
+        average: what is kept of it along the way.
+        checkpoints: where the state goes.
+        identity: what a resumed run must have in common with this one.
+        loss: (batch, progress) -> (sum of the loss, count).
+        gathered: the context in which the model has all its weights.
+    """
 
     parameters: dict[str, nn.Parameter]
     optimiser: Optimiser
     average: Average
     checkpoints: Checkpoints
     identity: dict[str, Any]
+    loss: Callable[[Batch, float], tuple[Tensor, Tensor]]
+    gathered: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 def parts_of(job: Job) -> Parts:
-    """Move the model to the device, and make what it is trained with."""
+    """Move the model to the device, divide its weights where processes share them, and make what it is trained with."""
     job.model.to(job.runtime.device).train()
+    sharded = Sharded(job.model, job.objective, job.team) if job.team.shards else None
     config = job.config.model_dump(mode="json")
     return Parts(
         parameters={name: parameter for name, parameter in job.model.named_parameters() if parameter.requires_grad},
@@ -84,4 +101,6 @@ def parts_of(job: Job) -> Parts:
         average=build_average(job.config.average),
         checkpoints=Checkpoints(job.place.folder / "checkpoints", job.config.keep_checkpoints),
         identity=flat({"train": config, "runtime": job.runtime.choices(), **job.place.identity}),
+        loss=partial(job.objective, job.model) if sharded is None else sharded,
+        gathered=nullcontext if sharded is None else sharded.gathered,
     )

@@ -42,7 +42,7 @@ def _judge(
 
     Of equals the later is the best: it has learned longer.
     """
-    with holding(parts.parameters, weights):
+    with holding(parts.parameters, weights), parts.gathered():
         scores, samples = _scores(job)
         merit = _merit(job, scores, state.step)
         is_best = state.best is None or merit >= _signed(job.config, state.best.score)

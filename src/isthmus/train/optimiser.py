@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from isthmus.core.config import Config
 from isthmus.core.errors import CheckpointError
@@ -98,7 +99,7 @@ class Optimiser:
         The moments of a rare word's embedding decay into denormal numbers, which many processors add twenty times slower than others.
         """
         for _, tensors in self._states():
-            for tensor in tensors.values():
+            for tensor in (each.to_local() if isinstance(each, DTensor) else each for each in tensors.values()):
                 if tensor.dim():
                     tensor.masked_fill_(tensor.abs() < TINY, 0.0)
 

@@ -26,6 +26,7 @@ from isthmus.train.job import Job, Parts, parts_of
 from isthmus.train.judge import validate
 from isthmus.train.log import RunLog
 from isthmus.train.schedule import factor
+from isthmus.train.shard import divided, put_together, whole
 from isthmus.train.state import Position, TrainingState, seen_after, stop_reason
 
 BAD_IN_A_ROW = 10
@@ -97,9 +98,9 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
             seen = seen_after(seen, batch.index_B.numpy().tobytes())
             if job.team.mine(micro):
                 seed_step(config.seed, position.epoch, step, micro)
-                sums += _gradients(job, batch, step / config.steps)
+                sums += _gradients(job, parts, batch, step / config.steps)
         gradients = _added_up(job, parts, sums)
-        norm = nn.utils.get_total_norm(gradients)
+        norm = whole(nn.utils.get_total_norm(gradients))
         loss, count, length = torch.stack([*sums, norm]).tolist()
         loss, length = (loss / count, length / count) if count else (math.nan, math.nan)
         skipped = not (math.isfinite(loss) and math.isfinite(length))
@@ -122,10 +123,10 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     return state, Stepped(step, position.epoch, loss, source_tokens, target_tokens, rate, length, skipped, seen)
 
 
-def _gradients(job: Job, batch: Batch, progress: float) -> Tensor:
+def _gradients(job: Job, parts: Parts, batch: Batch, progress: float) -> Tensor:
     """Add the gradient of one batch's summed loss to the parameters; return (sum, count) [2]."""
     with job.runtime.autocast():
-        total, count = job.objective(job.model, on_device(batch, job.runtime.device), progress)
+        total, count = parts.loss(on_device(batch, job.runtime.device), progress)
     torch.autograd.backward(total)
     return torch.stack([total.detach().float(), count.float()])
 
@@ -133,12 +134,12 @@ def _gradients(job: Job, batch: Batch, progress: float) -> Tensor:
 def _added_up(job: Job, parts: Parts, sums: Tensor) -> list[Tensor]:
     """The gradients; `sums` and they become those of all processes, a gradient that one does not have counting as 0."""
     parameters = parts.parameters.values()
-    if job.team.size > 1:
+    if job.team.size > 1 and not job.team.shards:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    job.team.add_up([sums, *gradients])
+    job.team.add_up([sums] if job.team.shards else [sums, *gradients])
     return gradients
 
 
@@ -179,17 +180,20 @@ def _restore(job: Job, parts: Parts) -> TrainingState:
             fix="resume it, or name another folder",
         )
     refuse_changes(checkpoint.identity, parts.identity, place.allow_changed, where)
-    load_model(job.model, checkpoint.model)
-    parts.optimiser.load(checkpoint.optimiser)
+    load_model(job.model, divided(checkpoint.model, parts.parameters))
+    parts.optimiser.load(divided(checkpoint.optimiser, parts.parameters))
     if checkpoint.identity["train.average.kind"] == job.config.average.kind:
-        parts.average.load(checkpoint.average)
+        parts.average.load(divided(checkpoint.average, parts.parameters))
     return checkpoint.state
 
 
 def _save(parts: Parts, job: Job, state: TrainingState, log: RunLog) -> Iterator[Saved]:
+    if not job.team.first and not job.team.shards:
+        return
+    kept = (model_tensors(job.model), parts.optimiser.tensors(), parts.average.tensors())
+    tensors = [put_together(each, keep=job.team.first) for each in kept]
     if job.team.first:
         log.sync()
-        tensors = model_tensors(job.model), parts.optimiser.tensors(), parts.average.tensors()
         yield Saved(state.step, parts.checkpoints.save(Checkpoint(state, parts.identity, *tensors)))
 
 

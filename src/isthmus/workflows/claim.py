@@ -12,7 +12,7 @@ from typing import Any
 from isthmus.core.errors import CheckpointError, InputError
 from isthmus.core.files import write_json
 from isthmus.workflows.budget import within
-from isthmus.workflows.recipe import Recipe, plain
+from isthmus.workflows.recipe import Recipe, plain, with_tokens
 
 NOTE, RESOLVED = "request.json", "recipe.toml"
 _OF_A_RUN = ("recipe.toml", "held-out.json", "metrics.jsonl", "timing.jsonl", "report.json")
@@ -63,10 +63,12 @@ def agreed(recipe: Recipe, minutes: float | None, out: Path, resume: bool, allow
             where=str(out),
             fix=" ".join(["name another --out, or permit it:", *(f"--allow-changed {name}" for name in changed)]),
         )
-    if minutes is None or not resolved.is_file():
+    if not resolved.is_file():
         return recipe
-    steps = Recipe.of(tomllib.loads(resolved.read_text(encoding="utf-8")), str(resolved)).train.steps
-    return within(recipe, steps)
+    begun = Recipe.of(tomllib.loads(resolved.read_text(encoding="utf-8")), str(resolved))
+    if recipe.data.batch.tokens == "auto" and begun.data.batch.tokens != "auto":
+        recipe = with_tokens(recipe, begun.data.batch.tokens)
+    return recipe if minutes is None else within(recipe, begun.train.steps)
 
 
 def claim(recipe: Recipe, minutes: float | None, out: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isthmus.core.errors import ConfigError
 from isthmus.core.files import new_folder, write_json
-from isthmus.data.batches import Batches
+from isthmus.data.batches import BatchConfig, Batches
 from isthmus.data.cache import Encoded, encode
 from isthmus.data.codec import Codec
 from isthmus.data.corpora import Corpus
@@ -138,12 +138,35 @@ def _texts(train: Sequence[Corpus], source: bool, target: bool) -> Iterator[str]
 
 def prepare(recipe: Recipe, found: Corpora, codec: Codec, run: Path) -> Prepared:
     """Encode the corpora (once, into `run/cache`) and lay out their batches."""
-    sampling = _samples(codec.source) or _samples(codec.target)
-    encoded = encode(found.train, codec, recipe.data.filters, run / "cache", keep_text=sampling)
+    encoded = encode(found.train, codec, recipe.data.filters, run / "cache", keep_text=_sampled(codec))
     dev = encode((found.dev,), codec, FilterConfig(), run / "cache")
+    train, judging = _laid_out(recipe, codec, encoded, dev)
+    return Prepared(codec, encoded, dev, train, judging, profile_of(encoded, codec))
+
+
+def laid_out_again(prepared: Prepared, recipe: Recipe) -> Prepared:
+    """The same corpora in the batches of another recipe."""
+    train, dev = _laid_out(recipe, prepared.codec, prepared.encoded, prepared.encoded_dev)
+    return replace(prepared, train=train, dev=dev)
+
+
+def longest_side(recipe: Recipe, prepared: Prepared) -> int:
+    """The most pieces that a side of a training pair can have, in any segmentation that is shown."""
+    encoded, limits = prepared.encoded, prepared.codec.config
+    if not _sampled(prepared.codec):
+        return encoded.longest
+    tokens, positions = recipe.data.batch.tokens, recipe.model.embedding.positions.limit
+    most = [2 * encoded.longest, max(limits.max_source_length, limits.max_target_length)]
+    return min([*most, *(limit for limit in (tokens, positions) if isinstance(limit, int))])
+
+
+def _laid_out(recipe: Recipe, codec: Codec, encoded: Encoded, dev: Encoded) -> tuple[Batches, Batches]:
+    """Batches of the training and of the development pairs; a size that is not known yet is taken to be the usual one."""
     batch, seed = recipe.data.batch, recipe.data.seed
-    train = Batches(encoded, codec, batch, seed, sample=sampling)
-    return Prepared(codec, encoded, dev, train, Batches(dev, codec, batch, seed), profile_of(encoded, codec))
+    if batch.tokens == "auto":
+        usual = BatchConfig.model_fields["tokens"].default
+        batch = batch.model_copy(update={"tokens": max(usual, encoded.longest, dev.longest)})
+    return Batches(encoded, codec, batch, seed, sample=_sampled(codec)), Batches(dev, codec, batch, seed)
 
 
 def profile_of(encoded: Encoded, codec: Codec) -> Profile:
@@ -164,6 +187,10 @@ def profile_of(encoded: Encoded, codec: Codec) -> Profile:
             target = block.target.row(row).tolist()[:-1]
             pairs.append(Pair(source, target, codec.source.decode(source), codec.target.decode(target)))
     return Profile.of(pairs)
+
+
+def _sampled(codec: Codec) -> bool:
+    return _samples(codec.source) or _samples(codec.target)
 
 
 def _samples(tokenizer: Tokenizer) -> bool:

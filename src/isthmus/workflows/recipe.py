@@ -127,6 +127,16 @@ class ValidationConfig(Config):
     kept: int = Field(default=200, ge=0)
 
 
+class DistributedConfig(Config):
+    """How several processes share the work; see docs/scaling.md.
+
+    Attributes:
+        shard: whether each holds only a part of weights, gradients and moments between passes.
+    """
+
+    shard: bool = False
+
+
 class Recipe(Config):
     """Everything that a run is made from.
 
@@ -140,6 +150,7 @@ class Recipe(Config):
         model: the architecture; a `preset` may stand in the file.
         start: a bundle to go on from, which then says model, tokenizers and codec; `None` is fresh weights.
         train: the training.
+        distributed: how several processes share the training.
         validation: judging along the way.
         generation: how the finished model generates unless told otherwise.
         trackers: where figures go beside the log of the run.
@@ -155,6 +166,7 @@ class Recipe(Config):
     model: ModelConfig = ModelConfig()
     start: StartConfig | None = None
     train: TrainingConfig
+    distributed: DistributedConfig = DistributedConfig()
     validation: ValidationConfig = ValidationConfig()
     generation: GenerationOptions = GenerationOptions()
     trackers: tuple[TrackerKind, ...] = ()
@@ -297,6 +309,13 @@ def plain(config: Config) -> dict[str, Any]:
     if isinstance(config, Recipe):
         values["generation"] = json.loads(config.generation.model_dump_json(exclude_unset=True))
     return values
+
+
+def with_tokens(recipe: Recipe, tokens: int) -> Recipe:
+    """The same recipe with batches of so many positions."""
+    table = plain(recipe)
+    batch = {**table["data"]["batch"], "tokens": tokens}
+    return parse(Recipe, {**table, "data": {**table["data"], "batch": batch}}, "recipe")
 
 
 def toml(recipe: Recipe) -> str:

@@ -37,8 +37,19 @@ from isthmus.workflows.card import card
 from isthmus.workflows.claim import RESOLVED, agreed, claim, has_begun
 from isthmus.workflows.diagnose import Visit, visits
 from isthmus.workflows.judge import GenerationValidator, provenance, report
-from isthmus.workflows.prepare import Corpora, Prepared, Questions, codec_of, corpora, prepare, questions
-from isthmus.workflows.recipe import Recipe, plain, toml
+from isthmus.workflows.memory import Weighed, fitted, weighed
+from isthmus.workflows.prepare import (
+    Corpora,
+    Prepared,
+    Questions,
+    codec_of,
+    corpora,
+    laid_out_again,
+    longest_side,
+    prepare,
+    questions,
+)
+from isthmus.workflows.recipe import Recipe, plain, toml, with_tokens
 from isthmus.workflows.start import Start
 
 
@@ -114,11 +125,19 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
     if start is not None:
         recipe = request.recipe.going_on(start.bundle.config, start.bundle.codec.config)
         request = replace(request, recipe=recipe)
-    with joined() as team:
+    with joined(request.recipe.distributed.shard) as team:
         console = console if console is not None and team.first else Console(quiet=True)
         with team.in_turn():
             recipe, found, prepared = _made_ready(request, out, console, team, start)
-        job = _job(recipe, found, prepared, Place(out, allow_changed=request.allow_changed), team, start)
+        place = Place(out, allow_changed=request.allow_changed)
+        job = _job(recipe, found, prepared, place, team, start)
+        if not has_begun(out):
+            memory = _weighed(job, recipe, prepared)
+            console.print(str(memory), markup=False, highlight=False, soft_wrap=True)
+            if recipe.data.batch.tokens == "auto":
+                recipe = with_tokens(recipe, max(memory.tokens, prepared.encoded_dev.longest))
+                prepared = laid_out_again(prepared, recipe)
+                job = _job(recipe, found, prepared, place, team, start)
         if request.minutes is not None and not (out / RESOLVED).is_file():
             steps = int(team.told(str(steps_for(job, request.minutes))))
             recipe = within(recipe, steps)
@@ -134,6 +153,14 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         note_alignment(out / "best", found.dev, found.train[0])
         scored, answered = _report(recipe, found, out, console)
         return Fitted(out / "best", reason, scored, answered=answered)
+
+
+def _weighed(job: Job, recipe: Recipe, prepared: Prepared) -> Weighed:
+    """The memory that training takes, with batches of the size that is asked for or of the largest that fits."""
+    longest, tokens = longest_side(recipe, prepared), recipe.data.batch.tokens
+    if tokens == "auto":
+        return fitted(job, longest, max(prepared.encoded.pieces))
+    return weighed(job, tokens, longest)
 
 
 def _made_ready(

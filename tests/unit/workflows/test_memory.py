@@ -1,0 +1,93 @@
+"""How batches are tried before training, and how large `auto` makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from isthmus.core.errors import ConfigError
+from isthmus.train.job import Job
+from isthmus.workflows import memory
+from isthmus.workflows.memory import LEAST, fitted, weighed
+from tests.unit.train.toy import toy_config, toy_job
+
+
+@dataclass
+class Scripted:
+    """A gauge that shows what it is told to; the first figure is what was there before."""
+
+    shows: list[int]
+    room_: int
+    asked: list[int] = field(default_factory=list)
+
+    def reset(self) -> None:
+        pass
+
+    def peak(self) -> int:
+        self.asked.append(1)
+        return self.shows[len(self.asked) - 1]
+
+    def room(self) -> int:
+        return self.room_
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, shows: list[int], room: int) -> Scripted:
+    gauge = Scripted(shows, room)
+    monkeypatch.setattr(memory, "Gauge", lambda device: gauge)  # noqa: ARG005
+    return gauge
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return toy_job(tmp_path, toy_config(accumulate=3))
+
+
+def test_larger_batches_take_more_and_the_model_is_left_alone(job: Job) -> None:
+    before = {name: tensor.clone() for name, tensor in job.model.state_dict().items()}
+    small, large = (weighed(job, tokens, 6) for tokens in (256, 1 << 16))
+    assert large.peak - small.peak > 20e6
+    assert large.peak < large.limit
+    assert "65,536 positions" in str(large)
+    for name, tensor in job.model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    assert not list(job.place.folder.iterdir())
+
+
+def test_batches_grow_as_long_as_the_next_size_will_fit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge = scripted(monkeypatch, [100, 200, 300, 500], room=400)  # a limit of 400; twice the last would be 500
+    found = fitted(job, longest=6, pieces=10**6)
+    assert (found.tokens, found.peak, found.limit) == (2 * LEAST, 300, 400)
+    assert len(gauge.asked) == 3
+
+
+def test_a_small_corpus_gets_small_batches(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [100, 200], room=10**6)
+    assert fitted(job, longest=6, pieces=1000).tokens == LEAST
+
+
+def test_a_batch_holds_the_longest_pair_however_little_room_there_is(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch, [100, 200], room=0)
+    assert fitted(job, longest=700, pieces=10**6).tokens == 700
+
+
+def test_what_will_not_fit_is_refused_before_it_is_tried(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge = scripted(monkeypatch, [100 << 20, 200 << 20], room=400 << 20)
+    with pytest.raises(ConfigError) as caught:
+        weighed(job, 4096, 6)
+    message = str(caught.value)
+    assert "batches of this size do not fit into the memory" in message
+    assert "at most 0.42 GB" in message
+    assert "about 0.52 GB for 4,096 positions" in message
+    assert "data.batch.tokens" in message
+    assert 'set it to "auto"' in message
+    assert len(gauge.asked) == 2
+
+
+def test_snapshots_for_an_average_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = toy_job(tmp_path, toy_config(average={"kind": "last", "count": 3}))
+    weights = 4 * sum(parameter.numel() for parameter in job.model.parameters())
+    scripted(monkeypatch, [100, 100, 200], room=10**6)
+    assert weighed(job, 64, 6).peak == 200 + 3 * weights
