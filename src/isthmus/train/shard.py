@@ -66,7 +66,7 @@ class Sharded(nn.Module):
         finally:
             for part in self._parts():
                 part.reshard()
-                part.set_reshard_after_forward(part is not self, recurse=False)
+                part.set_reshard_after_forward(not isinstance(part, Sharded), recurse=False)
 
     def _parts(self) -> list[FSDPModule]:
         return [module for module in self.modules() if isinstance(module, FSDPModule)]

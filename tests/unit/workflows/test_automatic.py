@@ -79,5 +79,6 @@ def test_positions_hold_the_longest_text(tmp_path: Path) -> None:
     long = " ".join(["word"] * 300)
     recipe = chosen(corpus(tmp_path, [*sentences(97), (long, long)]))
     assert recipe.codec.max_source_length >= 512
+    assert isinstance(recipe.data.batch.tokens, int)
     assert recipe.data.batch.tokens >= recipe.codec.max_source_length
     assert recipe.model.embedding.positions.maximum == recipe.codec.max_source_length

@@ -36,7 +36,7 @@ class Scripted:
 
 def scripted(monkeypatch: pytest.MonkeyPatch, shows: list[int], room: int) -> Scripted:
     gauge = Scripted(shows, room)
-    monkeypatch.setattr(memory, "Gauge", lambda device: gauge)  # noqa: ARG005
+    monkeypatch.setattr(memory, "Gauge", lambda device: gauge)
     return gauge
 
 

@@ -35,6 +35,7 @@ from isthmus.nn.attention import SelfAttention, causal_allowed
 from isthmus.nn.blocks import Embedding, FeedForward, Residual
 from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.past import Past
+from isthmus.nn.recompute import recomputed
 from isthmus.nn.recurrent import RecurrentPast
 from isthmus.nn.ssru import SimplerRecurrentUnit
 
@@ -49,6 +50,7 @@ class TransformerDecoderConfig(Config):
         past: how a layer looks back at earlier tokens: `self-attention`, or `ssru`, whose steps never get slower (and for which the
             fields of `layer` about attention mean nothing).
         final_norm: a norm after the last layer; `None`: with pre-norm.
+        recompute: whether the inside of each layer is computed again in the backward pass instead of being kept.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -56,6 +58,7 @@ class TransformerDecoderConfig(Config):
     layer: LayerConfig = LayerConfig()
     past: Literal["self-attention", "ssru"] = "self-attention"
     final_norm: bool | None = None
+    recompute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class TransformerDecoder(Decoder):
         layers: the layers, each with its connection.
         final_norm: after the last layer, or `None`.
         limit: the longest target that it has positions for, or `None`.
+        recompute: whether layers are computed again in the backward pass instead of being kept.
     """
 
     def __init__(
@@ -126,9 +130,10 @@ class TransformerDecoder(Decoder):
         layers: Sequence[TransformerDecoderLayer],
         final_norm: nn.Module | None = None,
         limit: int | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
-        self.limit = limit
+        self.limit, self.recompute = limit, recompute
         self.embedding, self.layers, self.final_norm = embedding, nn.ModuleList(layers), final_norm
 
     @property
@@ -160,9 +165,9 @@ class TransformerDecoder(Decoder):
         past, allowed = self._past(state, position_BT, attend_BTT)
         block = Block(allowed, position_BT, state.position_B, weights)
         x_BTD = self.embedding(tokens_BT, position_BT)
-        readings, links, behind = [], [], []
+        readings, links, behind, again = [], [], [], self.recompute and not state.remember
         for layer, part, link in zip(self._layers, past, state.links_by_row(), strict=True):
-            x_BTD, reading, new_link, new_part = layer(x_BTD, block, part, link)
+            x_BTD, reading, new_link, new_part = recomputed(again, layer, x_BTD, block, part, link)
             readings.append(reading)
             links.append(new_link)
             behind.append(new_part)
@@ -243,4 +248,4 @@ def build(
         )
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
-    return TransformerDecoder(embedding, layers, final_norm, positions.limit)
+    return TransformerDecoder(embedding, layers, final_norm, positions.limit, config.recompute)

@@ -29,6 +29,7 @@ from isthmus.model.memory import Memory
 from isthmus.model.summary import Summary, SummaryKind
 from isthmus.nn.attention import SelfAttention
 from isthmus.nn.blocks import Embedding, FeedForward, Residual
+from isthmus.nn.recompute import recomputed
 
 
 class TransformerEncoderConfig(Config):
@@ -41,6 +42,7 @@ class TransformerEncoderConfig(Config):
         final_norm: a norm after the last layer; `None`: with pre-norm.
         summary: how to pool the fixed-length vector, or `None`.
         keep_layers: whether the memory holds the states of every layer, the embedding's first.
+        recompute: whether the inside of each layer is computed again in the backward pass instead of being kept.
     """
 
     kind: Literal["transformer"] = "transformer"
@@ -49,6 +51,7 @@ class TransformerEncoderConfig(Config):
     final_norm: bool | None = None
     summary: SummaryKind | None = None
     keep_layers: bool = False
+    recompute: bool = False
 
 
 class TransformerEncoderLayer(nn.Module):
@@ -83,6 +86,7 @@ class TransformerEncoder(Encoder):
         summary: pools the fixed-length vector, or `None`.
         keep_layers: whether the memory holds the states of every layer, the embedding's first.
         limit: the longest source that it has positions for, or `None`.
+        recompute: whether layers are computed again in the backward pass instead of being kept.
     """
 
     def __init__(
@@ -93,10 +97,11 @@ class TransformerEncoder(Encoder):
         summary: Summary | None = None,
         keep_layers: bool = False,
         limit: int | None = None,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.embedding, self.layers, self.final_norm = embedding, nn.ModuleList(layers), final_norm
-        self.summary, self.limit = summary, limit
+        self.summary, self.limit, self.recompute = summary, limit, recompute
         self.kept = len(layers) + 1 if keep_layers else 0
 
     def forward(self, source: Padded) -> Memory:
@@ -114,7 +119,7 @@ class TransformerEncoder(Encoder):
         x_BSD = self.embedding(source.ids_BT, position_1S)
         kept = [x_BSD]
         for layer in self.layers:
-            x_BSD = layer(x_BSD, allowed, position_1S)
+            x_BSD = recomputed(self.recompute, layer, x_BSD, allowed, position_1S)
             if self.kept:
                 kept.append(x_BSD)
         if self.final_norm is not None:
@@ -138,4 +143,5 @@ def build(
     ]
     final_norm = build_final_norm(config.layer, config.final_norm, d_model)
     summary = None if config.summary is None else Summary(config.summary, d_model)
-    return TransformerEncoder(embedding, layers, final_norm, summary, config.keep_layers, positions.limit)
+    keep, limit = config.keep_layers, positions.limit
+    return TransformerEncoder(embedding, layers, final_norm, summary, keep, limit, config.recompute)
