@@ -20,7 +20,7 @@ def recomputed(wanted: bool, layer: Callable[[*Inputs], Result], *inputs: *Input
     Args:
         wanted: whether to.
         layer: must depend on its inputs and weights alone.
-        inputs: of the layer.
+        *inputs: of the layer.
     """
     if not wanted or not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return layer(*inputs)
