@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isthmus.model.state import DecoderState
     from isthmus.model.transformer import Transformer
     from isthmus.workflows.average import average
+    from isthmus.workflows.distill import distill
     from isthmus.workflows.fit import fit
     from isthmus.workflows.study import study
 
@@ -51,6 +52,7 @@ __all__ = [
     "Translator",
     "average",
     "build",
+    "distill",
     "fit",
     "load",
     "search",
@@ -77,6 +79,7 @@ _MODULE_OF: Final = MappingProxyType(
         "Translator": "isthmus.generate.translator",
         "average": "isthmus.workflows.average",
         "build": "isthmus.model.build",
+        "distill": "isthmus.workflows.distill",
         "fit": "isthmus.workflows.fit",
         "load": "isthmus.generate.load",
         "search": "isthmus.generate.search",

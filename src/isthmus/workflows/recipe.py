@@ -237,10 +237,23 @@ def load_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         InputError: the file is missing.
         ConfigError: it is not TOML, or breaks the schema.
     """
-    table = recipe_table(path)
+    return Recipe.of(with_changes(recipe_table(path), changes), str(path))
+
+
+def with_changes(table: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A table with changes of the command line.
+
+    Args:
+        table: plain values; it stays as it is.
+        changes: `key.path=value` each; the value is read as TOML, else as a string.
+
+    Raises:
+        ConfigError: a change is none, or goes through a field that is no table.
+    """
+    found = dict(table)
     for change in changes:
-        table = changed(table, _parsed(change))
-    return Recipe.of(table, str(path))
+        found = changed(found, _parsed(change))
+    return found
 
 
 def recipe_table(path: Path) -> dict[str, Any]:

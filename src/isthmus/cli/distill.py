@@ -1,0 +1,53 @@
+"""`isthmus distill`: a small, fast model from what a large one writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isthmus.cli import options
+from isthmus.cli.train import set_up
+
+commands = typer.Typer()
+
+
+@commands.command()
+def distill(
+    teacher: Annotated[Path, typer.Argument(metavar="TEACHER", help="A bundle, or the folder of a training run.")],
+    source: Annotated[
+        Path, typer.Option("--input", metavar="FILE", help="What the teacher decodes, a text a line (plain or .gz).")
+    ],
+    out: Annotated[Path, typer.Option(metavar="STUDENT", help="The folder of the student's run.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(metavar="key.path=value", help="Changes of the student's recipe.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(metavar="M", help="The time for training (default: 30, unless train.steps is changed)."),
+    ] = None,
+    num_beams: Annotated[int, typer.Option("--beam", metavar="N", min=1, help="Beams of the teacher's search.")] = 5,
+    dev: options.Dev = None,
+    test: options.Test = None,
+    threads: options.Threads = None,
+) -> None:
+    """Train a fast student on what a teacher makes of a text (sequence-level distillation).
+
+    The student has a deep encoder and one decoder layer. Quality and speed of
+    both are printed as a table, against --test if it is given. Ctrl-C loses
+    nothing: the same command goes on from there.
+
+      isthmus distill runs/en-fr --input english.txt --out runs/fast --test test.tsv
+    """
+    named = options.parsed(dev), options.parsed(test)
+    set_up(threads)
+    from isthmus.workflows.distill import MINUTES, Lesson, taught_student
+
+    steps = any(change.strip().startswith("train.steps") for change in changes or ())
+    budget = minutes if minutes is not None or steps else MINUTES
+    lesson = Lesson(teacher, source, out, budget, num_beams, *named, tuple(changes or ()))
+    found = taught_student(lesson, options.messages())
+    if found.fitted.stopped == "interrupted":
+        raise typer.Exit(128 + found.fitted.signal)
+    typer.echo("\n".join(found.table))

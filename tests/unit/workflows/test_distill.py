@@ -1,0 +1,111 @@
+"""Distillation: what a teacher writes, what a student learns from it, and that nothing is decoded twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import isthmus
+from isthmus.core.errors import CheckpointError, InputError
+from isthmus.engines.forms import described_by
+from isthmus.generate.options import GenerationOptions
+from isthmus.generate.translator import Translator
+from isthmus.workflows import teach as module
+from isthmus.workflows.teach import teach
+from tests.unit.cli.calling import called
+from tests.unit.export.quiet import TEXTS, quiet_bundle
+
+OPTIONS = GenerationOptions(num_beams=2, early_stopping=True, split_sentences=False, token_scores=False)
+SMALL = (
+    "train.steps=4",
+    "train.precision=float32",
+    "train.validate_every=4",
+    "model.encoder.layers=2",
+    "validation.metrics=['chrf']",
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher, and a text with every line twice and an empty one."""
+    folder = tmp_path_factory.mktemp("distill")
+    quiet_bundle().save(folder / "teacher")
+    more = [f"{one} {other}" for one in TEXTS[:6] for other in TEXTS[:6]]
+    (folder / "text.txt").write_text("".join(f"{one}\n" for one in [*more, "", *more]), encoding="utf-8")
+    (folder / "empty.txt").write_text("\n\n", encoding="utf-8")
+    return folder
+
+
+def taught(place: Path, out: Path, machine: Translator | None = None, text: str = "text.txt") -> module.Taught:
+    machine = machine or isthmus.load(place / "teacher", threads=1)
+    return teach(machine, place / "teacher", place / text, out, OPTIONS, Console(quiet=True))
+
+
+def test_the_pairs_are_what_the_teacher_writes(place: Path, tmp_path: Path) -> None:
+    found = taught(place, tmp_path / "taught")
+    rows = [json.loads(line) for line in found.pairs.read_text(encoding="utf-8").splitlines()]
+    assert found.count == len(rows)
+    assert found.count + found.left_out == 36
+    assert len(rows) > 12
+    machine = isthmus.load(place / "teacher", threads=1)
+    outputs = machine.generate([row["source"] for row in rows], OPTIONS)
+    assert [row["target"] for row in rows] == outputs
+
+
+def test_an_interrupted_teacher_goes_on(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = taught(place, tmp_path / "whole").pairs.read_bytes()
+    monkeypatch.setattr(module, "PART", 10)
+    decoded: list[int] = []
+    given = module._taught
+
+    def counting(teacher: Translator, sources: list[str], options: GenerationOptions) -> list[str]:
+        if len(decoded) == 2:
+            raise KeyboardInterrupt
+        decoded.append(len(sources))
+        return list(given(teacher, sources, options))
+
+    monkeypatch.setattr(module, "_taught", counting)
+    with pytest.raises(KeyboardInterrupt):
+        taught(place, tmp_path / "parts")
+    decoded.clear()
+    found = taught(place, tmp_path / "parts")
+    assert decoded == [10, 6]
+    assert sorted(found.pairs.read_bytes().splitlines()) == sorted(whole.splitlines())
+
+
+def test_another_text_and_an_empty_one_are_refused(place: Path, tmp_path: Path) -> None:
+    taught(place, tmp_path / "taught")
+    (place / "other.txt").write_text("abc\n", encoding="utf-8")
+    with pytest.raises(CheckpointError, match="another teacher, text or search"):
+        taught(place, tmp_path / "taught", text="other.txt")
+    with pytest.raises(InputError, match="that its teacher can decode"):
+        taught(place, tmp_path / "nothing", text="empty.txt")
+
+
+@pytest.mark.slow
+def test_a_student_is_trained_and_compared(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, test = tmp_path / "student", tmp_path / "test.tsv"
+    test.write_text("abc de\tab\nfed\tfed\n", encoding="utf-8")
+    options = ("--input", place / "text.txt", "--out", out, "--beam", "2", "--test", test, "--threads", "1")
+    done = called(monkeypatch, "distill", place / "teacher", *SMALL, *options)
+    assert done.code == 0, done.err
+    table = done.out.splitlines()
+    assert table[0].startswith("2 sources against references; beam 2")
+    assert [row.split("|")[1].strip() for row in table[4:]] == ["teacher", "teacher", "student", "student"]
+    assert [row.split("|")[3].strip() for row in table[4:]] == ["torch", "ctranslate2 int8"] * 2
+    config = described_by(out / "best").config
+    assert (config.encoder.layers, config.decoder.layers) == (2, 1)
+    assert (out / "distilled.md").read_text(encoding="utf-8") == done.out
+    again = called(monkeypatch, "distill", place / "teacher", *SMALL, *options)
+    assert again.code == 0, again.err
+    assert again.out.splitlines()[:4] == table[:4]
+
+
+def test_a_missing_text_is_one_error(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = called(monkeypatch, "distill", place / "teacher", "--input", "gone.txt", "--out", tmp_path / "student")
+    assert done.code == 2
+    assert "the text does not exist" in done.err
+    assert list(tmp_path.iterdir()) == []
