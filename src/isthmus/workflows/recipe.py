@@ -205,8 +205,11 @@ class Recipe(Config):
         Raises:
             ConfigError: the recipe asks for others.
         """
-        for name, own, given in (("model", self.model, model), ("codec", self.codec, codec)):
-            if name in self.model_fields_set and own != given:
+        for name, own, given, usual in (
+            ("model", self.model, model, ModelConfig()),
+            ("codec", self.codec, codec, CodecConfig()),
+        ):
+            if own not in (given, usual):
                 raise ConfigError(
                     "a training that starts from a bundle has the bundle's architecture and codec",
                     expected=f"no `{name}`, or that of the bundle",

@@ -49,6 +49,9 @@ precision = "float32"
 optimiser = { kind = "adam", learning_rate = 0.03 }
 schedule = { kind = "constant" }
 validate_every = 2
+[validation]
+metrics = ["exact"]
+sentences = 3
 """
 LORA = 'lora = { rank = 2, on = ["*.query", "decoder.*.value"] }'
 
