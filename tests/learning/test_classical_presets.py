@@ -1,4 +1,4 @@
-"""The presets of the classical papers, made small, learn to copy and to reverse; a two-way connection learns in a recurrent decoder."""
+"""The presets of the classical papers, made small, learn to copy, to reverse and to sort; so does a two-way connection to reverse."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.learning.test_copy_reverse_sort import exact
 from tests.unit.train.toy import Rule, ToyBatches
 
 VOCABULARY, LONGEST, D_MODEL = 12, 5, 64
-RULES: dict[str, Rule] = {"copy": list, "reverse": lambda row: row[::-1]}
+RULES: dict[str, Rule] = {"copy": list, "reverse": lambda row: row[::-1], "sort": sorted}
 
 
 def small(name: str, **changes: Any) -> EncoderDecoder:
@@ -40,13 +40,13 @@ def small(name: str, **changes: Any) -> EncoderDecoder:
         return build(ModelConfig.of(table), VOCABULARY, VOCABULARY)
 
 
-def learn(model: EncoderDecoder, rule: Rule, steps: int, folder: Path) -> float:
+def learn(model: EncoderDecoder, rule: Rule, steps: int, folder: Path, rate: float = 0.005) -> float:
     """The share of unseen sequences that come out right to the last token, after so many steps."""
     values = {
         "steps": steps,
         "label_smoothing": 0.0,
         "validate_every": steps,
-        "optimiser": {"kind": "adam", "learning_rate": 0.005},
+        "optimiser": {"kind": "adam", "learning_rate": rate},
         "schedule": {"kind": "cosine", "warmup": 30},
     }
     job = Job(
@@ -65,7 +65,9 @@ def learn(model: EncoderDecoder, rule: Rule, steps: int, folder: Path) -> float:
     return exact(model, unseen)
 
 
-@pytest.mark.parametrize("rule", ["reverse", pytest.param("copy", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "rule", ["reverse", *(pytest.param(rule, marks=pytest.mark.slow) for rule in ("copy", "sort"))]
+)
 @pytest.mark.parametrize(
     ("name", "steps", "threshold"),
     [

@@ -51,20 +51,22 @@ class Divided:
     def of(cls, segments: Segments, size: int, device: torch.device) -> Divided:
         """Divide T = `size` positions."""
         length, memory = segments.length, segments.memory
-        start_N1 = torch.arange((size + length - 1) // length, device=device)[:, None] * length
+        count = (size + length - 1) // length + torch.compiler.is_compiling()  # a graph for any width has two or more
+        start_N1 = torch.arange(count, device=device)[:, None] * length
         window_W = torch.arange(memory + length, device=device)
         return cls(segments, size, start_N1 + window_W[:length], start_N1 - memory + window_W)
 
     def own(self, x_BTD: Tensor) -> Tensor:
         """The states of each segment, [B·N, L, D]."""
         N, L = self.query_NL.shape
-        padded_BTD = torch.nn.functional.pad(x_BTD, (0, 0, 0, N * L - self.size))
-        return padded_BTD.reshape(x_BTD.shape[0] * N, L, x_BTD.shape[2])
+        padded_BTD = torch.nn.functional.pad(x_BTD, (0, 0, 0, 2 * L))
+        own_BPD = padded_BTD.index_select(1, self.query_NL.flatten())
+        return own_BPD.reshape(x_BTD.shape[0] * N, L, x_BTD.shape[2])
 
     def earlier(self, x_BTD: Tensor) -> Tensor:
         """The remembered states before each segment, [B·N, M, D], whose gradients stop here."""
         memory = self.segments.memory
-        place_P = self.key_NW[:, :memory].clamp(min=0).flatten()
+        place_P = self.key_NW[:, :memory].clamp(0, max(self.size - 1, 0)).flatten()
         rows = x_BTD.shape[0] * self.key_NW.shape[0]
         return x_BTD.detach().index_select(1, place_P).view(rows, memory, x_BTD.shape[2])
 
@@ -84,4 +86,5 @@ class Divided:
     def joined(self, y_CLD: Tensor, rows: int) -> Tensor:
         """States of segments [B·N, L, D] as one sequence [B, T, D] again."""
         N, L = self.query_NL.shape
-        return y_CLD.reshape(rows, N * L, y_CLD.shape[2])[:, : self.size]
+        place_T = torch.arange(self.size, device=y_CLD.device)
+        return y_CLD.reshape(rows, N * L, y_CLD.shape[2]).index_select(1, place_T)
