@@ -153,6 +153,23 @@ def marian(folder: Path, separate: bool = False, **changes: Any) -> Any:
     return model
 
 
+def m2m_100(folder: Path) -> Any:
+    """M2M100 with its SentencePiece model and the languages that its tokenizer counts on behind the vocabulary, saved to a folder."""
+    folder.mkdir()
+    (folder / "spm").write_bytes(spm())
+    names = [*PIECES, *(piece for piece, _ in pieces_of(spm()))]
+    (folder / "vocab").write_text(json.dumps({name: n for n, name in enumerate(names)}), encoding="utf-8")
+    tokenizer = transformers.M2M100Tokenizer(str(folder / "vocab"), str(folder / "spm"), src_lang="en", tgt_lang="fr")
+    ids = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
+    values = {**SIZES, **ids, "vocab_size": len(names) + 108, "forced_eos_token_id": None, "scale_embedding": True}
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model = randomised(transformers.M2M100ForConditionalGeneration(transformers.M2M100Config(**values)))
+    model.save_pretrained(folder, max_shard_size="20KB")
+    tokenizer.save_pretrained(folder)
+    return model
+
+
 def t5_kind(kind: str, folder: Path, own_head: bool = False, **changes: Any) -> Any:
     """T5, mT5 or UMT5 with a fast tokenizer, saved to a folder."""
     tokenizer = pipeline(("<pad>", "</s>", "<unk>"), "</s>", ("<extra_id_1>", "<extra_id_0>"), "$A </s>")

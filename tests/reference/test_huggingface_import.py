@@ -20,11 +20,11 @@ from isthmus.export.huggingface.write import export
 from isthmus.generate.load import translator
 from isthmus.model.bundle import Bundle
 from tests.laws.architectures import rows
-from tests.reference.hugging import bart_kind, half_kind, marian, t5_kind
+from tests.reference.hugging import bart_kind, half_kind, m2m_100, marian, t5_kind
 from tests.unit.cli.calling import called
 
 TEXTS = ["the cat sat on the mat", "a dog, and a cat!", "mats xyz dogs", ""]
-LANGUAGES = {"mbart": ("en", "fr"), "m2m_100": ("eng_Latn", "fra_Latn")}
+LANGUAGES = {"mbart": ("en", "fr"), "m2m_100-spm": ("en", "fr"), "m2m_100": ("eng_Latn", "fra_Latn")}
 Make = Callable[[Path], Any]
 MODELS: dict[str, Make] = {
     "marian": marian,
@@ -33,6 +33,7 @@ MODELS: dict[str, Make] = {
     "pegasus": lambda folder: bart_kind("pegasus", folder, scale_embedding=True),
     "mbart": lambda folder: bart_kind("mbart", folder, scale_embedding=True),
     "m2m_100": lambda folder: bart_kind("m2m_100", folder, scale_embedding=True),
+    "m2m_100-spm": m2m_100,
     "t5": lambda folder: t5_kind("t5", folder, feed_forward_proj="relu"),
     "t5-v1.1": lambda folder: t5_kind(
         "t5", folder, own_head=True, feed_forward_proj="gated-gelu", tie_word_embeddings=False
@@ -62,7 +63,7 @@ def test_states_logits_and_outputs_are_theirs(name: str, tmp_path: Path) -> None
     torch.testing.assert_close(ours.model(source, target)[real_BT], logits_BTV[real_BT], rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["marian", "bart", "pegasus", "mbart", "m2m_100", "t5"])
+@pytest.mark.parametrize("name", ["marian", "bart", "pegasus", "mbart", "m2m_100", "m2m_100-spm", "t5"])
 def test_texts_become_the_ids_that_transformers_gives(name: str, tmp_path: Path) -> None:
     MODELS[name](tmp_path / "theirs")
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs")
@@ -70,7 +71,8 @@ def test_texts_become_the_ids_that_transformers_gives(name: str, tmp_path: Path)
     for text in TEXTS:
         ids = codec.source_ids(Example((text,), ""))
         assert ids == tokenizer(text)["input_ids"]
-        assert codec.source.decode(ids) == tokenizer.decode(ids, skip_special_tokens=True)
+        inner = codec.source.encode(text)
+        assert codec.source.decode(inner) == tokenizer.decode(inner, skip_special_tokens=True)
 
 
 @pytest.mark.parametrize("name", ["marian", "bart", "mbart", "m2m_100", "t5"])
@@ -172,6 +174,23 @@ def test_a_half_is_of_a_model_that_has_one(tmp_path: Path, monkeypatch: pytest.M
     whole = called(monkeypatch, "import", tmp_path / "gpt2", tmp_path / "ours")
     assert whole.code == 2
     assert "--start decoder" in whole.err
+
+
+def test_shards_are_read(tmp_path: Path) -> None:
+    m2m_100(tmp_path / "theirs")
+    assert not (tmp_path / "theirs" / "model.safetensors").exists()
+    codec = read(tmp_path / "theirs", "en", "fr").codec
+    assert codec.target.vocabulary.piece(codec.first_ids[0]) == "__fr__"
+
+
+def test_mbart_50_says_the_language_first(tmp_path: Path) -> None:
+    bart_kind("mbart", tmp_path / "theirs")
+    path = tmp_path / "theirs" / "tokenizer_config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**values, "tokenizer_class": "MBart50Tokenizer"}), encoding="utf-8")
+    frame = read(tmp_path / "theirs", "en", "fr").codec.config.frame
+    pieces = transformers.AutoTokenizer.from_pretrained(tmp_path / "theirs").convert_tokens_to_ids(["en_XX", "fr_XX"])
+    assert (frame.before, frame.after, frame.start, frame.first) == ((pieces[0],), (2,), 2, (pieces[1],))
 
 
 def test_text_cannot_spell_a_control_piece(tmp_path: Path) -> None:

@@ -19,7 +19,6 @@ from isthmus.evaluate.attention import Look, look
 from isthmus.evaluate.ibm_model_1 import Links, agreed_links
 from isthmus.generate.alignment import Looked, Trace, traces, words
 from isthmus.model.bundle import Bundle
-from isthmus.text.vocabulary import EOS
 
 PAIRS, LEARNED_FROM, MOST_LINKS = 300, 20_000, 2_000_000
 """Pairs to judge heads by; pairs that the judge learns from; and how many possible links it weighs at most."""
@@ -132,7 +131,7 @@ def _shares_of(bundle: Bundle, example: Example) -> dict[Place, Tensor]:
 
 
 def _trace(example: Example, source: Sequence[int], target: Sequence[int], codec: Codec) -> Trace | None:
-    said = [id for id in target if id != EOS]
+    said = [id for id in target if id != codec.target.vocabulary.eos]
     nowhere = torch.zeros(0, 0)
     return next(iter(traces(example.source, example.target, [Looked(source, 0, said, nowhere)], codec)), None)
 

@@ -37,7 +37,6 @@ from isthmus.generate.translator import Translator
 from isthmus.generate.variety import settled
 from isthmus.generate.wording import in_ids
 from isthmus.model.bundle import Bundle, weights_hash
-from isthmus.text.vocabulary import EOS
 
 RUNNERS_UP = 5
 
@@ -100,11 +99,12 @@ def _plain_search(options: GenerationOptions) -> GenerationOptions:
 
 def _searched(machine: Translator, job: Job, options: GenerationOptions) -> tuple[tuple[Node, ...], list[int]]:
     """The tree of the search, and the ids of the best output with its end."""
-    target = Target(EOS, machine.codec.target.vocabulary.control, machine.task.positions)
+    end = machine.codec.target.vocabulary.eos
+    target = Target(end, machine.codec.target.vocabulary.control, machine.task.positions)
     with machine.engine.running(), torch.inference_mode():
         states = list(search(*prepared(machine.engine, [job], target, options)))
     best = states[-1].finished[0][0]
-    return beam_tree(states, EOS), [*best.ids, EOS] if best.stop == "end" else list(best.ids)
+    return beam_tree(states, end), [*best.ids, end] if best.stop == "end" else list(best.ids)
 
 
 def _described(bundle: Bundle) -> tuple[tuple[str, str], ...]:
@@ -181,7 +181,7 @@ def _alignment(
         return Alignment((), "none: the decoder has no weights to say where it looked")
     if weights_TS.shape[1] != len(source):
         return Alignment((), "none: what the decoder reads is not the pieces of the source one by one")
-    said = [id for id in ids if id != EOS]
+    said = [id for id in ids if id != bundle.codec.target.vocabulary.eos]
     links = aligned(*texts, [Looked(source, 0, said, weights_TS)], bundle.codec)
     return Alignment(links, _origin(chosen), tuple(words(texts[0])), tuple(words(texts[1])))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
+from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from isthmus.core.errors import InputError
 from isthmus.core.files import existing_file
@@ -137,7 +138,7 @@ def _named_pieces(asked: Asked, sizes: tuple[int, int]) -> tuple[Tokenizer, Toke
 def _side(asked: Asked, file: Path, vocabulary: Path, size: int) -> NamedPiecesTokenizer:
     ids = {str(piece): int(id) for piece, id in read_json(vocabulary).items()}
     names = {id: piece for piece, id in ids.items()}
-    names |= _added(asked.folder)
+    names |= _added(asked.folder, len(ids))
     pieces = [names.get(id, f"<unused_{id}>") for id in range(size)]
     eos = _one_id(asked.values, "eos_token_id", vocabulary)
     unused = {id for id in range(size) if id not in names}
@@ -158,14 +159,22 @@ def _is_language(piece: str) -> bool:
     return any(marks) and len(piece) > 4
 
 
-def _added(folder: Path) -> dict[int, str]:
-    """Pieces that `vocab.json` lacks: languages, most often."""
+def _added(folder: Path, size: int) -> dict[int, str]:
+    """Pieces that `vocab.json` lacks: languages, most often. M2M100 counts them on behind it.
+
+    Args:
+        folder: of the tokenizer.
+        size: how many pieces `vocab.json` has.
+    """
     path = folder / "added_tokens.json"
     if path.is_file():
         return {int(id): str(piece) for piece, id in read_json(path).items()}
     path = folder / "tokenizer_config.json"
-    decoder = read_json(path).get("added_tokens_decoder", {}) if path.is_file() else {}
-    return {int(id): str(one["content"]) for id, one in decoder.items()}
+    described = read_json(path) if path.is_file() else {}
+    if "language_codes" in described:
+        codes = FAIRSEQ_LANGUAGE_CODES.get(str(described["language_codes"]), [])
+        return {size + number: f"__{code}__" for number, code in enumerate(codes)}
+    return {int(id): str(one["content"]) for id, one in described.get("added_tokens_decoder", {}).items()}
 
 
 def _frame(
