@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from isthmus.core.padded import Padded
 from isthmus.evaluate.attention import look
+from isthmus.evaluate.inspect import inspect
+from isthmus.evaluate.page import page
 from isthmus.evaluate.projection import plane
 from tests.laws.architectures import FAST, TARGET_SIZE, Architecture, agree, architectures, rows
+from tests.unit.generate.tiny_bundle import tiny_bundle
 
 BOS = 2
 
@@ -29,6 +34,23 @@ def test_looking_changes_nothing(architecture: Architecture) -> None:
             agree(heads_HTS.sum(dim=2), torch.ones(heads_HTS.shape[:2]))
     real = int(seen.memory.mask_BS.sum())
     assert plane(seen.memory.states_BSD[0][seen.memory.mask_BS[0]]).points_S2.shape == (real, 2)
+
+
+@pytest.mark.parametrize("architecture", FAST, ids=str)
+def test_any_architecture_can_be_inspected(architecture: Architecture) -> None:
+    other = tiny_bundle(generation={"max_length": 4, "num_beams": 2})
+    size = other.codec.source.vocabulary.size
+    bundle = replace(other, config=architecture.config, model=architecture.model(sizes=(size, size)))
+    found = inspect(bundle, "ab cd", "dc ba")
+    assert len(found.tokens) == len("dc ba") + 1
+    assert found.layers
+    for layer in found.layers:
+        for head in (*layer.heads, *([layer.copy] if layer.copy else [])):
+            assert [sum(row) for row in head] == pytest.approx([1.0] * len(found.tokens), abs=1e-4)
+            assert {len(row) for row in head} == {len(layer.columns)}
+    if all(not layer.heads for layer in found.layers):
+        assert "has no attention weights" in found.notes[0]
+    assert '"tree":[{"parent":-1' in page(found)
 
 
 @pytest.mark.parametrize("start", [(BOS,), (BOS, 5, 6)])

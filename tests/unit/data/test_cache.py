@@ -123,6 +123,8 @@ def test_any_other_input_is_another_cache(tmp_path: Path) -> None:
         encode([one], codec(config=CodecConfig(max_source_length=512)), NO_FILTERS, cache),
         encode([Corpus(one.pairs, part=part)], codec(), NO_FILTERS, cache),
         encode([one, one], codec(), NO_FILTERS, cache),
+        encode([Corpus(one.pairs, join=2)], codec(), NO_FILTERS, cache),
+        encode([Corpus(one.pairs, join=3)], codec(), NO_FILTERS, cache),
         encode([Corpus(Pairs(one.pairs.source, target_language="fr"))], codec(), NO_FILTERS, cache),
         encode([corpus(tmp_path / "a.tsv", 13, seed=1)], codec(), NO_FILTERS, cache),
     ]

@@ -44,6 +44,18 @@ def test_two_halves_of_a_file_are_the_file(tmp_path: Path) -> None:
     assert first | second == {example.source for example in found.train[0].examples()}
 
 
+def test_joined_pairs_of_all_sets(tmp_path: Path) -> None:
+    files = {"source": "pairs.tsv", "join": 4}
+    given = recipe(tmp_path, train=[files], dev={**files, "half": "first"}, test={**files, "join": 2})
+    found = corpora(given, tmp_path, tmp_path / "run")
+    assert found.test is not None
+    counts = [
+        [example.source.count("word") for example in one.examples()] for one in (found.train[0], found.dev, found.test)
+    ]
+    assert sum(counts[0]) == sum(counts[2]) == 211
+    assert [each[:5] for each in counts] == [[1, 2, 3, 4, 1], [1, 2, 3, 4, 1], [1, 2, 1, 2, 1]]
+
+
 def test_a_half_for_training_needs_a_dev_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be divided once more"):
         corpora(recipe(tmp_path, train=[{"source": "pairs.tsv", "half": "first"}]), tmp_path, tmp_path / "run")
