@@ -13,6 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.data.pairs import Pairs, read
+from isthmus.evaluate.attention import look
+from isthmus.evaluate.inspect import alignment_head
+from isthmus.generate.alignment import Looked, aligned
+from isthmus.model.bundle import Bundle
+from isthmus.text.vocabulary import BOS
 from tests.system.command import NAMES, Done, isthmus, last_step, stopped_at, write_pairs
 
 SAMPLING = ("--sample", "--temperature", "2", "--top-k", "5")
@@ -48,6 +54,26 @@ def test_training_shows_progress_and_ends_with_scores_and_what_to_do(trained: Do
     for shown in ("step 150/180", "finished after 180 steps", "word-error", "isthmus generate whole", "Traceback"):
         assert (shown in trained.err) == (shown != "Traceback"), trained.err
     assert json.loads((folder / "whole" / "report.json").read_text(encoding="utf-8"))["scores"][0]["value"] < 20
+
+
+def test_the_bundle_notes_a_head_that_is_an_alignment(trained: Done, folder: Path) -> None:
+    """Every digit becomes its name, so that what goes with what is known; the choice was made without knowing it."""
+    del trained
+    bundle = Bundle.load(folder / "whole" / "best")
+    chosen = alignment_head(bundle)
+    assert chosen is not None
+    errors = {(0, head): 0 for head in (None, 0, 1)}
+    for pair in read(Pairs(folder / "dev.tsv")):
+        source, target = bundle.codec.source_ids(pair), bundle.codec.target_ids(pair)
+        seen = look(bundle.model, (BOS,), source, target)
+        for layer, head in errors:
+            weights = seen.head(chosen.model_copy(update={"layer": layer, "head": head}))
+            assert weights is not None
+            links = aligned(pair.source, pair.target, [Looked(source, 0, target[:-1], weights)], bundle.codec)
+            errors[layer, head] += sum(NAMES[int(link.source.text)] != link.target.text for link in links)
+    assert errors[chosen.layer, chosen.head] == min(errors.values())
+    assert chosen.error <= chosen.error_of_mean
+    assert chosen.error < 0.15
 
 
 def test_a_run_that_is_interrupted_and_killed_ends_as_the_one_that_was_not(trained: Done, folder: Path) -> None:
