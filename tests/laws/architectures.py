@@ -39,7 +39,13 @@ LAYERS: Final[Mapping[str, Table]] = MappingProxyType(
         "pre-relu": {"heads": 2},
         "post-gelu": {"heads": 7, "norm_first": False, "activation": "gelu", "attention_scale": 0.9},
         "rms-swiglu": {"heads": 2, "head_size": 6, "norm": "rms", "activation": "swiglu", "bias": False},
-        "grouped": {"heads": 6, "key_value_heads": 3, "head_size": 4, "norm_eps": 0.01},
+        "grouped": {
+            "heads": 6,
+            "key_value_heads": 3,
+            "head_size": 4,
+            "norm_eps": 0.01,
+            "activation": "geglu-tanh",
+        },
     }
 )
 ENCODERS: Final[Mapping[str, Table]] = MappingProxyType(

@@ -231,6 +231,12 @@ def broken(folder: Path, what: str) -> Path:
             (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
         case "activation":
             (folder / "config.json").write_text(json.dumps({**config, "activation_function": "mish"}), encoding="utf-8")
+        case "no size":
+            (folder / "config.json").write_text(
+                json.dumps({name: value for name, value in config.items() if name != "d_model"}), encoding="utf-8"
+            )
+        case "damaged tokenizer":
+            (folder / "tokenizer.json").write_text('{"model": {}}', encoding="utf-8")
         case "pickle":
             weights.rename(folder / "pytorch_model.bin")
         case "damaged":
@@ -251,6 +257,8 @@ def broken(folder: Path, what: str) -> Path:
         ("unknown type", InputError, "models of this type cannot be imported"),
         ("t5gemma", InputError, "caps attention logits"),
         ("activation", InputError, "the activation has no counterpart"),
+        ("no size", InputError, "not a model of Hugging Face"),
+        ("damaged tokenizer", InputError, "not a pipeline of the tokenizers library"),
         ("pickle", InputError, "may run code when they are opened"),
         ("damaged", InputError, "the weights cannot be read"),
         ("other shape", BundleError, "a weight is not what config.json says"),

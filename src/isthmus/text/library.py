@@ -30,7 +30,7 @@ class LibraryTokenizer(Tokenizer):
 
     def __init__(self, config: ImportedConfig, pipeline: str, size: int) -> None:
         self._pipeline = pipeline
-        self._backend = _backend(pipeline)
+        self._backend = backend_of(pipeline)
         known = self._backend.get_vocab_size(with_added_tokens=True)
         if known > size:
             raise InputError(
@@ -96,7 +96,12 @@ class LibraryTokenizer(Tokenizer):
         return [unk if id in silent else id for id in ids]
 
 
-def _backend(pipeline: str) -> tokenizers.Tokenizer:
+def backend_of(pipeline: str) -> tokenizers.Tokenizer:
+    """The library's tokenizer of a pipeline, which pads and cuts nothing and finds no control pieces in texts.
+
+    Raises:
+        InputError: the library cannot read it.
+    """
     try:
         backend = tokenizers.Tokenizer.from_str(pipeline)
     except Exception as error:  # noqa: BLE001  the library raises nothing more special

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.model.build import ModelConfig, build
@@ -10,8 +10,13 @@ from isthmus.nn.blocks import Activation, Embedding, FeedForward, NormKind, Resi
 from isthmus.nn.positions import Learned
 
 
+def approximate_gelu(x: Tensor) -> Tensor:
+    """x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks and Gimpel 2016, section 2)."""
+    return 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x**3)))
+
+
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("activation", ["relu", "gelu", "silu", "swiglu"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "gelu-tanh", "silu", "swiglu", "geglu-tanh"])
 def test_feed_forward(activation: Activation, bias: bool) -> None:
     layer, x = FeedForward(5, 7, activation, 0.0, bias), torch.randn(2, 3, 5)
     inner = layer.inner(x)
@@ -20,6 +25,11 @@ def test_feed_forward(activation: Activation, bias: bool) -> None:
             expected = inner.clamp(min=0)
         case "gelu":
             expected = inner * 0.5 * (1 + torch.erf(inner * 0.5**0.5))
+        case "gelu-tanh":
+            expected = approximate_gelu(inner)
+        case "geglu-tanh":
+            assert layer.gate is not None
+            expected = approximate_gelu(layer.gate(x)) * inner
         case "silu":
             expected = inner * inner.sigmoid()
         case "swiglu":
@@ -27,7 +37,7 @@ def test_feed_forward(activation: Activation, bias: bool) -> None:
             expected = layer.gate(x) * layer.gate(x).sigmoid() * inner
     torch.testing.assert_close(layer(x), layer.outer(expected))
     assert ("outer.bias" in layer.state_dict()) == bias
-    assert ("gate.weight" in layer.state_dict()) == (activation == "swiglu")
+    assert ("gate.weight" in layer.state_dict()) == ("glu" in activation)
 
 
 def test_feed_forward_drops_in_the_middle_while_training_only() -> None:

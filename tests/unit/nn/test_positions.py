@@ -19,6 +19,15 @@ def test_the_formula_of_the_paper() -> None:
             assert float(table[position, 3 + i]) == pytest.approx(math.cos(angle), abs=1e-6)
 
 
+def test_inclusive_waves_end_at_the_slowest() -> None:
+    table = sinusoid_table(101, 6, "inclusive")
+    for position in (0, 1, 7, 100):
+        for i in range(3):
+            angle = position / 10000 ** (i / 2)
+            assert float(table[position, i]) == pytest.approx(math.sin(angle), abs=1e-6)
+            assert float(table[position, 3 + i]) == pytest.approx(math.cos(angle), abs=1e-6)
+
+
 def test_an_odd_size_has_a_last_column_of_zeros() -> None:
     table = sinusoid_table(5, 7)
     assert table.shape == (5, 7)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     if "model_type" not in values:
         raise _not_a_model(folder / "config.json", "no model_type")
     return values
+
+
+@contextmanager
+def described(folder: Path) -> Iterator[None]:
+    """Say what is wrong with a `config.json` where a field that is needed is missing or no number.
+
+    Raises:
+        InputError: one is.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _not_a_model(folder / "config.json", f"{type(error).__name__}: {error}") from None
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from isthmus.core.errors import InputError
 from isthmus.export.huggingface import t5
 from isthmus.export.huggingface.families import FAMILIES, family_named, our_config
-from isthmus.export.huggingface.folder import read_config, read_json, read_weights
+from isthmus.export.huggingface.folder import described, read_config, read_json, read_weights
 from isthmus.export.huggingface.tensors import BART, put
 from isthmus.export.huggingface.tokenizer_in import Asked, codec_of
 from isthmus.generate.options import GenerationOptions
@@ -40,12 +40,12 @@ def read(folder: Path, source_language: str = "", target_language: str = "") -> 
     kind = str(values["model_type"])
     check_kind(kind, folder)
     weights = read_weights(folder)
-    if kind in t5.KINDS:
-        config = t5.our_config(values, head=_own_head(weights))
-        naming = t5.naming(config)
-    else:
-        config, naming = our_config(family_named(kind), values), BART
-    sizes = _sizes(values, config)
+    with described(folder):
+        config = (
+            t5.our_config(values, _own_head(weights)) if kind in t5.KINDS else our_config(family_named(kind), values)
+        )
+        sizes = _sizes(values, config)
+    naming = t5.naming(config) if kind in t5.KINDS else BART
     generation = folder / "generation_config.json"
     given = read_json(generation) if generation.is_file() else values
     asked = Asked(folder, values, given, source_language, target_language)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tokenizers
 from transformers.models.m2m_100.tokenization_m2m_100 import FAIRSEQ_LANGUAGE_CODES
 
 from isthmus.core.errors import InputError
@@ -15,7 +14,7 @@ from isthmus.core.files import existing_file
 from isthmus.data.codec import Codec, CodecConfig, Frame
 from isthmus.export.huggingface.folder import read_json
 from isthmus.text.imported import ImportedConfig
-from isthmus.text.library import LibraryTokenizer
+from isthmus.text.library import LibraryTokenizer, backend_of
 from isthmus.text.named_pieces import NamedPiecesTokenizer
 from isthmus.text.tokenizer import Tokenizer
 from isthmus.text.vocabulary import Vocabulary
@@ -78,7 +77,7 @@ def _library(asked: Asked, size: int) -> LibraryTokenizer:
     unk = _unknown_piece(asked, values)
     eos = _one_id(asked.values, "eos_token_id", path)
     pad = asked.values.get("pad_token_id")
-    backend = tokenizers.Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    backend = backend_of(path.read_text(encoding="utf-8"))
     unk_id = None if unk is None else backend.token_to_id(unk)
     config = ImportedConfig(
         kind="library",
@@ -105,11 +104,17 @@ def around(folder: Path) -> Template:
         InputError: there is no pipeline.
     """
     path = folder / "tokenizer.json"
-    backend = tokenizers.Tokenizer.from_file(str(existing_file(path, "the tokenizer")))
-    backend.no_padding()
-    backend.no_truncation()
+    backend = backend_of(existing_file(path, "the tokenizer").read_text(encoding="utf-8"))
     inner, whole = backend.encode("a", add_special_tokens=False).ids, backend.encode("a").ids
-    place = next(n for n in range(len(whole)) if whole[n : n + len(inner)] == inner)
+    place = next((n for n in range(len(whole)) if whole[n : n + len(inner)] == inner), None)
+    if place is None:
+        raise InputError(
+            "a tokenizer puts ids around a text, and changes nothing in it",
+            expected="the ids of a letter among those of the letter with what is put around it",
+            got=f"{inner} and {whole}",
+            where=str(path),
+            fix="import another model",
+        )
     return tuple(whole[:place]), tuple(whole[place + len(inner) :])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from isthmus.core.errors import InputError
 from isthmus.core.runtime import seeded
-from isthmus.export.huggingface.folder import read_config, read_weights
+from isthmus.export.huggingface.folder import described, read_config, read_weights
 from isthmus.export.huggingface.tensors import fitting
 from isthmus.export.huggingface.tokenizer_in import Asked, around, codec_of
 from isthmus.model.build import ModelConfig, build
@@ -74,14 +74,14 @@ def read_half(folder: Path, half: Half) -> Bundle:
             fix="take such a model; whole encoder-decoders are imported without --start",
         )
     before, after = around(folder)
-    if kind == "bert":
-        config = _bert_config(values)
-        ids = {"decoder_start_token_id": before[0], "eos_token_id": after[-1]}
-    else:
-        config = _gpt2_config(values)
-        ids = {"decoder_start_token_id": values["bos_token_id"]}
-        after = (int(values["eos_token_id"]),)
-    size = int(values["vocab_size"])
+    with described(folder):
+        config = _bert_config(values) if kind == "bert" else _gpt2_config(values)
+        if kind == "bert":
+            ids = {"decoder_start_token_id": before[0], "eos_token_id": after[-1]}
+        else:
+            ids = {"decoder_start_token_id": values["bos_token_id"]}
+            after = (int(values["eos_token_id"]),)
+        size = int(values["vocab_size"])
     asked = Asked(folder, {**values, **ids}, {})
     codec = codec_of(asked, (size, size), config.embedding.positions.limit, (before, after))
     with seeded(SEED):
