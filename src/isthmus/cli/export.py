@@ -11,6 +11,7 @@ from isthmus.cli import options
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
+    from isthmus.export.shortlist import Shortlist
     from isthmus.export.source import Source
 
 commands = typer.Typer()
@@ -32,6 +33,13 @@ def export(
         typer.Option(
             metavar="PAIRS",
             help="Pairs to compare on: one TSV, or two files with a comma (default: the sample in the bundle).",
+        ),
+    ] = None,
+    shortlist: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS",
+            help="For ctranslate2: score only pieces that these training pairs show for a source; faster, and not exact.",
         ),
     ] = None,
     input: Annotated[
@@ -66,9 +74,10 @@ def export(
     free_place(out)
     theirs = {"--input": input, "--target-language": target_language}
     ours = {"--sample": sample, "--quantization": quantization if quantization != "float32" else None}
+    ours |= {"--shortlist": shortlist}
     _refuse(to, ours if to == "huggingface" else theirs)
     if to == "onnx":
-        _refuse(to, {"--quantization": ours["--quantization"]})
+        _refuse(to, {"--quantization": ours["--quantization"], "--shortlist": shortlist})
     if to == "huggingface":
         values, lines = _to_huggingface(model, out, input, target_language)
     else:
@@ -81,7 +90,7 @@ def export(
         found = (
             onnx.export(source, out, runtime)
             if to == "onnx"
-            else ctranslate2.export(source, out, quantization, runtime)
+            else ctranslate2.export(source, out, quantization, runtime, _shortlist(source, shortlist))
         )
         values, lines = found.to_json(), [*found.lines(), f"{_megabytes(out):.1f} MB"]
     if as_json:
@@ -132,6 +141,17 @@ def _source(model: Path, sample: str | None) -> Source:
     from isthmus.generate.load import best_of
 
     return Source.of(best_of(model), () if pairs is None else tuple(read(pairs)))
+
+
+def _shortlist(source: Source, pairs: str | None) -> Shortlist | None:
+    """What pairs show of the pieces that may come, if any are named."""
+    named = options.parsed(pairs)
+    if named is None:
+        return None
+    from isthmus.data.pairs import read
+    from isthmus.export.shortlist import Shortlist
+
+    return Shortlist.of(read(named), source.bundle.codec)
 
 
 def _megabytes(folder: Path) -> float:

@@ -28,6 +28,7 @@ class _Corpus:
         place: the place of the source's word; -1 is no word.
         kind: which source word with which target word, numbered.
         source: which source word; 0 is no word.
+        target: which target word.
         distance: how far apart the two places are, as shares of the two lengths.
         starts: the first link of each pair of texts, and the number of links.
     """
@@ -36,6 +37,7 @@ class _Corpus:
     place: Numbers
     kind: Numbers
     source: Numbers
+    target: Numbers
     distance: npt.NDArray[np.float64]
     starts: tuple[int, ...]
 
@@ -57,6 +59,39 @@ def agreed_links(sources: Sequence[Words], targets: Sequence[Words], of: int) ->
     return [one & frozenset((s, t) for t, s in other) for one, other in zip(there, back, strict=True)]
 
 
+def lexicon(
+    sources: Sequence[Words], targets: Sequence[Words], most: int, least: float = 1e-3
+) -> dict[str, tuple[str, ...]]:
+    """For each word of the sources, the words of the targets that it becomes, the most probable first.
+
+    Args:
+        sources: the words of each source.
+        targets: the words of each target.
+        most: so many for each word.
+        least: with at least this probability.
+    """
+    if not any(map(len, targets)):
+        return {}
+    corpus = _corpus(sources, targets)
+    probability = _translated(corpus)
+    _, first = np.unique(corpus.kind, return_index=True)
+    words, others = ["", *_kinds(sources)], ["", *_kinds(targets)]
+    found: dict[str, list[str]] = {}
+    for kind in np.argsort(-probability, kind="stable").tolist():
+        if probability[kind] < least:
+            break
+        link = first[kind]
+        likely = found.setdefault(words[corpus.source[link]], [])
+        if len(likely) < most:
+            likely.append(others[corpus.target[link]])
+    return {word: tuple(likely) for word, likely in found.items() if word}
+
+
+def _kinds(side: Sequence[Words]) -> list[str]:
+    """The different words of a side, in the order of their first coming."""
+    return list(dict.fromkeys(word for one in side for word in one))
+
+
 def _linked(sources: Sequence[Words], targets: Sequence[Words], of: int) -> list[Links]:
     """For each word of a target the most probable word of its source, if that is more probable than none."""
     corpus = _corpus(sources, targets)
@@ -73,10 +108,7 @@ def _linked(sources: Sequence[Words], targets: Sequence[Words], of: int) -> list
 
 
 def _corpus(sources: Sequence[Words], targets: Sequence[Words]) -> _Corpus:
-    source_ids, target_ids = (
-        {word: n for n, word in enumerate(dict.fromkeys(w for one in side for w in one), 1)}
-        for side in (sources, targets)
-    )
+    source_ids, target_ids = ({word: n for n, word in enumerate(_kinds(side), 1)} for side in (sources, targets))
     slots, places, left, right, distances, starts = [], [], [], [], [], [0]
     slot = 0
     for source, target in zip(sources, targets, strict=True):
@@ -93,9 +125,8 @@ def _corpus(sources: Sequence[Words], targets: Sequence[Words]) -> _Corpus:
         starts.append(starts[-1] + S * T)
     source_L, target_L = np.concatenate(left), np.concatenate(right)
     _, kind_L = np.unique(source_L * (len(target_ids) + 1) + target_L, return_inverse=True)
-    return _Corpus(
-        np.concatenate(slots), np.concatenate(places), kind_L, source_L, np.concatenate(distances), tuple(starts)
-    )
+    distance_L = np.concatenate(distances)
+    return _Corpus(np.concatenate(slots), np.concatenate(places), kind_L, source_L, target_L, distance_L, tuple(starts))
 
 
 def _translated(corpus: _Corpus) -> npt.NDArray[np.float64]:

@@ -187,19 +187,19 @@ def _unequal(expected: str, lines: Sequence[str]) -> ExportError:
     )
 
 
-def needs_text(quantization: str, examples: Sequence[Example]) -> None:
-    """Refuse to make weights smaller where nothing can show what is lost.
+def needs_text(exact: bool, examples: Sequence[Example]) -> None:
+    """Refuse to make a model smaller where nothing can show what is lost.
 
     Args:
-        quantization: of the weights.
+        exact: whether it computes the same.
         examples: the pairs to compare on.
 
     Raises:
         InputError: there are none.
     """
-    if quantization != "float32" and not examples:
+    if not exact and not examples:
         raise InputError(
-            "a quantized model is compared with its bundle on pairs of text",
+            "a smaller model is compared with its bundle on pairs of text",
             expected="a sample in the bundle, or pairs",
             got="neither",
             where="--sample",

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from isthmus.core.errors import InputError
+from isthmus.core.files import write_text
 from isthmus.engines.ct2.stored import parameters
 from isthmus.model.build import ModelConfig, build
 from isthmus.model.bundle import CONFIG, Bundle, described, read_json
@@ -24,7 +25,9 @@ SEARCH: Final[Mapping[str, Any]] = MappingProxyType({"early_stopping": True})
 Quantization = Literal["float32", "float16", "int8"]
 
 
-def save_into(bundle: Bundle, folder: Path, quantization: Quantization = "float32", card: str = "") -> None:
+def save_into(
+    bundle: Bundle, folder: Path, quantization: Quantization = "float32", card: str = "", shortlist: str = ""
+) -> None:
     """Write a bundle for CTranslate2 into an empty folder.
 
     Where the bundle does not say how a search stops, it stops as CTranslate2 stops it, so that both engines find the same.
@@ -34,11 +37,14 @@ def save_into(bundle: Bundle, folder: Path, quantization: Quantization = "float3
         folder: where.
         quantization: of the weights; in int8, products are computed in whole numbers.
         card: the model card, as Markdown.
+        shortlist: which pieces may come, as CTranslate2's file says it; empty: all.
 
     Raises:
         InputError: CTranslate2 is not installed, or cannot run the architecture.
     """
     write(bundle, folder, quantization)
+    if shortlist:
+        write_text(folder / SHORTLIST, shortlist)
     theirs = read_json(folder / CONFIG)
     generation = dict(SEARCH) | dict(bundle.generation)
     ours = replace(bundle, config=_without_summary(bundle.config), generation=generation)
