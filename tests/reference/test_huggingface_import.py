@@ -19,6 +19,8 @@ from isthmus.export.huggingface.warm import read_half
 from isthmus.export.huggingface.write import export
 from isthmus.generate.load import translator
 from isthmus.model.bundle import Bundle
+from isthmus.workflows.recipe import load_recipe
+from isthmus.workflows.run import Request, run
 from tests.laws.architectures import rows
 from tests.reference.hugging import bart_kind, half_kind, m2m_100, marian, t5_kind
 from tests.unit.cli.calling import called
@@ -174,6 +176,44 @@ def test_a_half_is_of_a_model_that_has_one(tmp_path: Path, monkeypatch: pytest.M
     whole = called(monkeypatch, "import", tmp_path / "gpt2", tmp_path / "ours")
     assert whole.code == 2
     assert "--start decoder" in whole.err
+
+
+RECIPE = """
+[data]
+train = [{ source = "pairs.tsv" }]
+[start]
+bundle = "imported"
+lora = { rank = 2 }
+[train]
+steps = 3
+precision = "float32"
+validate_every = 3
+[validation]
+metrics = ["chrf"]
+sentences = 3
+"""
+
+
+@pytest.mark.parametrize("name", ["bart", "marian-separate", "t5"])
+def test_it_is_tuned_like_our_own(name: str, tmp_path: Path) -> None:
+    MODELS[name](tmp_path / "theirs")
+    before = read(tmp_path / "theirs")
+    before.save(tmp_path / "imported")
+    words = ["the", "cat", "sat", "on", "mat", "a", "dog", "and", "mats", "dogs", "one", "two"]
+    lines = [" ".join(words[n % 12 : n % 12 + 1 + n // 12]) for n in range(60)]
+    (tmp_path / "pairs.tsv").write_text("".join(f"{line}\t{line}\n" for line in lines), encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text(RECIPE, encoding="utf-8")
+    recipe = load_recipe(tmp_path / "recipe.toml", [f'data.root="{tmp_path}"'])
+    run(Request(recipe, tmp_path), tmp_path / "run")
+    after = Bundle.load(tmp_path / "run" / "best")
+    assert after.codec.config == before.codec.config
+    changed = [
+        name
+        for (name, old), new in zip(before.model.named_parameters(), after.model.parameters(), strict=True)
+        if not torch.equal(old, new)
+    ]
+    assert changed
+    assert all(name.endswith(("query.weight", "value.weight")) for name in changed)
 
 
 def test_shards_are_read(tmp_path: Path) -> None:
