@@ -240,8 +240,12 @@ class SelfAttention(nn.Module, Packable):
         self.together = PackedLinear.of(self.query, self.key, self.value)
 
     def empty_past(self, rows: int, like: Tensor) -> KeyValueCache:
-        """The past before the first position: a cache of no slots, which knows that nothing is written."""
-        return replace(KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like), used=0)
+        """The past before the first position: a cache of no slots, which knows that nothing is written.
+
+        Rows share slots where nothing asks for the position of a slot.
+        """
+        empty = KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like)
+        return replace(empty, used=0, sharing=self.bias is None and self.segments is None)
 
     def forward(
         self, x_BTD: Tensor, allowed: Tensor | None, position_BT: Tensor, cache: KeyValueCache | None = None
@@ -259,14 +263,19 @@ class SelfAttention(nn.Module, Packable):
         """
         if self.segments is not None and cache is None:
             return self._in_segments(x_BTD, allowed, self.segments), None
+        B, T, D = x_BTD.shape
+        k = 1 if cache is None else cache.group
+        if k > 1:  # the blocks of k rows that share slots are read as one block of one row
+            x_BTD, position_BT = x_BTD.reshape(B // k, k * T, D), position_BT[:1].repeat(1, k)
         parts = self._projected(x_BTD)
         query_BHTK, key_BGSK, value_BGSK = self._heads(parts, position_BT, position_BT)
         key_position_BS = position_BT
         if cache is not None:
-            cache = cache.write(key_BGSK, value_BGSK, position_BT)
+            cache = cache.write(key_BGSK, value_BGSK, position_BT, allowed if k > 1 else None)
             key_BGSK, value_BGSK = cache.read()
             key_position_BS = position_BT if self.bias is None else cache.position_1S()
-        return self._read(query_BHTK, key_BGSK, value_BGSK, allowed, (position_BT, key_position_BS)), cache
+        read_BTD = self._read(query_BHTK, key_BGSK, value_BGSK, allowed, (position_BT, key_position_BS))
+        return read_BTD.view(B, T, D), cache
 
     def _projected(self, x_BTD: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, not yet by head."""
@@ -328,8 +337,10 @@ def causal_allowed(
 ) -> Tensor | None:
     """Who may see whom in a causal block: [1 or B, 1, T, S], narrowed by a mask of the caller's and by what segments remember.
 
-    `None` where a single position sees all that is written.
+    `None` where a single position sees all that is written. The blocks of rows that share slots of a cache are one block of one row.
     """
+    if cache is not None and cache.seen_BS is not None:
+        return cache.visible(block)
     if cache is not None and cache.used is not None and block == 1 and segments is None:
         return None
     if cache is None:

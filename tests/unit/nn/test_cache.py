@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 import torch
 
+from isthmus.nn.attention import HeadSizes, SelfAttention, causal_allowed
 from isthmus.nn.cache import KeyValueCache
 
 B, G, K = 3, 2, 5
@@ -83,3 +85,32 @@ def test_slots_that_nothing_was_written_into_are_not_copied() -> None:
     assert (selected.capacity, selected.used) == (7, 3)
     assert torch.equal(selected.keys_BGSK[:, :, :3], cache.keys_BGSK[rows, :, :3])
     assert not selected.values_BGSK[:, :, 3:].any()
+
+
+@pytest.mark.parametrize("block", [1, 3])
+def test_beams_that_share_slots_read_what_they_would_read_alone(block: int) -> None:
+    attention = SelfAttention(HeadSizes(7, 2, 2, 4)).eval()
+    shared = attention.empty_past(2, torch.zeros(1))
+    naive = dataclasses.replace(shared, sharing=False)
+    generator = torch.Generator().manual_seed(3)
+    moves = [[0, 0, 0, 1, 1, 1], [2, 0, 0, 3, 3, 4], [1, 1, 2, 5, 3, 3], [5, 4, 3], [2, 2, 0], [1], [0, 0]]
+    groups, rows = [], 2
+    with torch.no_grad():
+        for number, move in enumerate([None, *moves]):
+            if move is not None:
+                shared, naive = shared.select(torch.tensor(move)), naive.select(torch.tensor(move))
+                rows = len(move)
+            groups.append(shared.group)
+            x_BTD = torch.randn(rows, block, 7, generator=generator)
+            position_BT = (number * block + torch.arange(block)).expand(rows, -1)
+            read: list[tuple[torch.Tensor, KeyValueCache]] = []
+            for cache in (shared, naive):
+                roomy = cache.reserved((number + 1) * block)
+                allowed = causal_allowed(block, roomy, position_BT, None)
+                read_BTD, after = attention(x_BTD, allowed, position_BT, roomy)
+                assert after is not None
+                read.append((read_BTD, after))
+            (found_BTD, shared), (expected_BTD, naive) = read
+            torch.testing.assert_close(found_BTD, expected_BTD, rtol=1e-5, atol=1e-6)
+            assert torch.equal(shared.rowwise().read()[0], naive.read()[0])
+    assert groups == [1, 3, 3, 3, 3, 3, 1, 2]
