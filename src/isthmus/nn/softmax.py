@@ -10,12 +10,15 @@ from torch import Tensor
 from isthmus.core.runtime import known
 
 REGISTER = 64  # bytes
+FEW = 1 << 14  # so many numbers: for fewer, one slow operation beats ten fast ones, as in a step of a search
 SAFE = 1e-20  # a sum of powers from here to its inverse has lost nothing
 
 
 def softmax(scores: Tensor) -> Tensor:
     """Softmax over the last axis, in the type of the scores and with that type's error."""
     if scores.device.type != "cpu" or torch.compiler.is_compiling() or scores.shape[-1] >= _lanes(scores.dtype):
+        return torch.softmax(scores, dim=-1)
+    if scores.numel() < FEW and not torch.is_grad_enabled():
         return torch.softmax(scores, dim=-1)
     weights: Tensor = _Short.apply(scores)  # type: ignore[no-untyped-call]
     return weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from isthmus.nn.softmax import softmax
+from isthmus.nn.softmax import FEW, softmax
 
 WIDTHS = [0, 1, 5, 15, 16, 17, 31, 32, 33]
 
@@ -42,3 +42,11 @@ def test_what_is_masked_gets_nothing_and_a_row_of_nothing_else_is_finite(dtype: 
     assert torch.equal(softmax(scores)[:, 4:], torch.zeros(3, 3, dtype=dtype))
     scores[1] = torch.finfo(dtype).min
     torch.testing.assert_close(softmax(scores), torch.softmax(scores, dim=-1), rtol=2**-7, atol=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rows", [3, FEW])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_without_gradients_few_and_many_numbers_are_alike(dtype: torch.dtype, rows: int) -> None:
+    scores = (torch.randn(rows, 7) * 3).to(dtype)
+    torch.testing.assert_close(softmax(scores).float(), torch.softmax(scores.float(), dim=-1), rtol=2**-6, atol=1e-6)
