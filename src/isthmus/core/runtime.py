@@ -107,7 +107,14 @@ class Runtime:
 def working_dtype(x: Tensor) -> torch.dtype:
     """What products with `x` are computed in here: the precision of `Runtime.autocast`, or that of `x`."""
     kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    lower = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if lower else x.dtype
+
+
+def as_it_is(x: Tensor) -> AbstractContextManager[object]:
+    """The context in which nothing is converted behind one's back: autocast is off for the device of `x`."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def known(condition: Tensor) -> bool:

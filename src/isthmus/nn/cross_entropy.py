@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.core.runtime import known, working_dtype
+from isthmus.core.runtime import as_it_is, known, working_dtype
 
 LOGITS = 1 << 24  # so many logits at a time: what some tens of megabytes hold
 LEAST, MOST = 64, 1024  # but so many rows at least, that products are efficient, and at most
@@ -88,7 +88,7 @@ class _Fused(torch.autograd.Function):
     ) -> Tensor:
         kind = working_dtype(weight_VD)
         context.feature_dtype = features_ND.dtype
-        with torch.autocast(features_ND.device.type, enabled=False):
+        with as_it_is(features_ND):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
             if bias_V is not None:  # as one more feature, which is always 1
                 x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.core.runtime import working_dtype
+from isthmus.core.runtime import as_it_is, working_dtype
 from isthmus.nn.cross_entropy import chunk
 
 TABLES = 8  # so many numbers a word and position are held at once
@@ -57,7 +57,7 @@ class _Fused(torch.autograd.Function):
     ) -> Tensor:
         kind = working_dtype(weight_VD)
         context.dtypes = one_ND.dtype, other_ND.dtype
-        with torch.autocast(one_ND.device.type, enabled=False):
+        with as_it_is(one_ND):
             x_ND, y_ND, w_VD = one_ND.to(kind), other_ND.to(kind), weight_VD.to(kind)
             b_V = None if bias_V is None else bias_V.to(kind)
             total = torch.zeros((), device=one_ND.device)

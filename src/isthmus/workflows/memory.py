@@ -29,6 +29,7 @@ LEAST, MOST = 512, 1 << 14  # positions of a batch between which `auto` chooses
 BATCHES = 100  # but so many batches an epoch has at least
 NARROWER = 0.6  # each batch tried is so much narrower than the one before it
 NARROWEST = 4
+GROWTH = 2.1  # so many times what is tried a process comes to on a CPU, as batches of ever other shapes pass (see docs/decisions.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,8 @@ class Weighed:
 
     def __str__(self) -> str:
         return (
-            f"memory: {_gigabytes(self.peak)} at the peak, tried with the largest batches of {self.tokens:,} positions; "
-            f"there are {_gigabytes(self.limit)}"
+            f"memory: about {_gigabytes(self.peak)} at the peak, from trying the largest batches of {self.tokens:,} positions; "
+            f"{_gigabytes(self.limit)} may be taken"
         )
 
 
@@ -120,7 +121,8 @@ class _Scale:
         weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
         average = job.config.average
         snapshots = average.count if isinstance(average, LastAverage | BestAverage) else 0
-        return self._agreed(self._gauge.peak() + snapshots * weights)
+        growth = GROWTH if self._job.runtime.device == "cpu" else 1.0
+        return self._agreed(int(growth * self._gauge.peak()) + snapshots * weights)
 
     def _agreed(self, count: int) -> int:
         return int(self._job.team.told(str(count)))

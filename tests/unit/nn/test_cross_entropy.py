@@ -129,3 +129,16 @@ def test_in_bfloat16_a_probability_near_one_keeps_its_gradient() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = cross_entropy(features_ND, weight_VD, None, target_N, None, 0.0)
     torch.testing.assert_close(torch.autograd.grad(loss, features_ND), exact, rtol=0.02, atol=1e-5)
+
+
+def test_positions_of_weight_0_change_nothing() -> None:
+    """Where finding the real positions would wait for a device, all are read, and padding weighs 0."""
+    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing = case(11, True, True, 0.1)
+    assert weight_N is not None
+    none = weight_N.clone()
+    none[4:] = 0
+    whole = cross_entropy(features_ND, weight_VD, bias_V, target_N, none, smoothing)
+    part = cross_entropy(features_ND[:4], weight_VD, bias_V, target_N[:4], weight_N[:4], smoothing)
+    torch.testing.assert_close(whole, part)
+    (grad_ND,) = torch.autograd.grad(whole, features_ND)
+    assert torch.equal(grad_ND[4:], torch.zeros(7, D))

@@ -11,7 +11,7 @@ import torch
 from isthmus.core.errors import ConfigError
 from isthmus.train.job import Job
 from isthmus.workflows import memory
-from isthmus.workflows.memory import LEAST, fitted, weighed
+from isthmus.workflows.memory import GROWTH, LEAST, fitted, weighed
 from tests.unit.train.toy import toy_config, toy_job
 
 
@@ -57,6 +57,7 @@ def test_larger_batches_take_more_and_the_model_is_left_alone(job: Job) -> None:
 
 
 def test_batches_grow_as_long_as_the_next_size_will_fit(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "GROWTH", 1.0)
     gauge = scripted(monkeypatch, [100, 200, 300, 500], room=400)  # a limit of 400; twice the last would be 500
     found = fitted(job, longest=6, pieces=10**6)
     assert (found.tokens, found.peak, found.limit) == (2 * LEAST, 300, 400)
@@ -74,6 +75,7 @@ def test_a_batch_holds_the_longest_pair_however_little_room_there_is(job: Job, m
 
 
 def test_what_will_not_fit_is_refused_before_it_is_tried(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "GROWTH", 1.0)
     gauge = scripted(monkeypatch, [100 << 20, 200 << 20], room=400 << 20)
     with pytest.raises(ConfigError) as caught:
         weighed(job, 4096, 6)
@@ -90,4 +92,4 @@ def test_snapshots_for_an_average_count(tmp_path: Path, monkeypatch: pytest.Monk
     job = toy_job(tmp_path, toy_config(average={"kind": "last", "count": 3}))
     weights = 4 * sum(parameter.numel() for parameter in job.model.parameters())
     scripted(monkeypatch, [100, 100, 200], room=10**6)
-    assert weighed(job, 64, 6).peak == 200 + 3 * weights
+    assert weighed(job, 64, 6).peak == int(200 * GROWTH) + 3 * weights
