@@ -60,7 +60,7 @@ class Native:
         router.add_api_route("/generate", self.generate, methods=["POST"], summary="Outputs of texts")
         router.add_api_route("/attention", self.attention, methods=["POST"], summary="Where the decoder looks")
         stream: dict[str, Any] = {"description": "Server-sent events."}
-        stream["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM_EXAMPLE}}
+        stream["content"] = {"text/event-stream": {"example": STREAM_EXAMPLE}}
         router.add_api_route(
             "/stream",
             self.stream,

@@ -21,7 +21,7 @@ from isthmus.serve.limits import Limits
 from isthmus.serve.metrics import Metrics
 from isthmus.serve.models import Chosen, Models
 from isthmus.serve.remote import RemoteEngine
-from isthmus.serve.watch import Busy, Gone, Watch
+from isthmus.serve.watch import Busy, Expired, Gone, Watch
 
 T = TypeVar("T")
 Left = Callable[[], Awaitable[None]]
@@ -124,7 +124,7 @@ class Service:
 
         Raises:
             Busy: there is too much to do already.
-            Expired: it took too long.
+            Expired: it took too long, though there was nothing else to do.
             Gone: the client has gone.
             InputError: a text is too long for the model, or options contradict each other.
         """
@@ -139,7 +139,7 @@ class Service:
 
         Raises:
             Busy: there is too much to do already.
-            Expired: it took too long.
+            Expired: it took too long, though there was nothing else to do.
             Gone: the client has gone.
         """
         async with self._in_work() as watch:
@@ -161,7 +161,7 @@ class Service:
 
         Raises:
             Busy: there is too much to do already.
-            Expired: it took too long.
+            Expired: it took too long, though there was nothing else to do.
             InputError: the text is too long for the model, or several outputs are asked for.
         """
         (example,) = asked.examples
@@ -195,6 +195,15 @@ class Service:
         self.metrics.work(1)
         try:
             yield Watch(self.limits.seconds)
+        except Expired:
+            if self._open == 1:
+                raise
+            raise Busy(
+                "the server had too much to do to answer in time",
+                expected=f"an answer within {self.limits.seconds:g} seconds",
+                got=f"{self._open - 1} other requests in work",
+                fix="try again in a moment",
+            ) from None
         finally:
             self._open -= 1
             self.metrics.work(-1)

@@ -257,6 +257,17 @@ def test_more_than_the_queue_holds_is_refused_with_a_word_when_to_come_again() -
         assert client.post("/v1/stream", json={"text": "abc"}).status_code == 200
 
 
+def test_what_others_made_late_is_to_be_asked_again() -> None:
+    machine, _ = hooked(slowly(0.05))
+    body = {"texts": ["abc"], "options": ENDLESS}
+    with running(machine, limits=Limits(seconds=1.0)) as client, ThreadPoolExecutor(4) as pool:
+        found = [one.result() for one in [pool.submit(client.post, "/v1/generate", json=body) for _ in range(4)]]
+    assert [one.status_code for one in found].count(503) >= 3
+    late = next(one for one in found if one.status_code == 503)
+    assert late.headers["retry-after"] == "1"
+    assert "too much to do to answer in time" in late.text
+
+
 def test_a_request_that_takes_too_long_is_stopped() -> None:
     machine, engine = hooked(slowly(0.02))
     with running(machine, limits=Limits(seconds=0.3)) as client:

@@ -71,10 +71,10 @@ const percent = (score) => (score === null ? "" : `${(100 * Math.exp(score)).toF
 // The menu of what could have come in place of a word.
 export function showRunners(menu, word, anchor, choose) {
   const first = word.pieces[0];
-  const title = element("p", { className: "quiet", textContent: `instead of “${word.text}”` });
-  const buttons = first.alternatives.map((runner) => {
+  const title = element("p", { className: "quiet", textContent: `instead of “${word.text}”, go on with` });
+  const buttons = first.alternatives.filter((runner) => runner.text.trim()).map((runner) => {
     const button = element("button", { type: "button", tabIndex: -1 },
-      element("span", { textContent: runner.text.trim() || "⏎ end here" }),
+      element("span", { textContent: runner.text.trim() }),
       element("span", { className: "share", textContent: percent(runner.score) }));
     button.setAttribute("role", "menuitem");
     button.addEventListener("click", () => choose(first, runner));
@@ -99,21 +99,24 @@ export function showOutputs(list, outputs, chosen, choose) {
   }));
 }
 
+// A piece as one reads it: the end by name, and no mark for the space before it.
+const readable = (piece) => (piece === "</s>" ? "(end)" : piece.replace(/^▁(?=.)/u, ""));
+
 // Attention as a table: a row for each piece of the output, a column for each of the input.
 export function showMap(place, found, layer, head) {
   const heads = found.weights[layer];
   const of = head === "mean"
     ? heads[0].map((row, t) => row.map((_, s) => heads.reduce((sum, one) => sum + one[t][s], 0) / heads.length))
     : heads[Number(head)];
-  const column = (text) => { const made = element("th", { textContent: text }); made.scope = "col"; return made; };
+  const column = (text) => { const made = element("th", { textContent: readable(text) }); made.scope = "col"; return made; };
   const top = element("tr", {}, element("td"), ...found.source.map(column));
   const rows = found.target.map((piece, t) => {
-    const name = element("th", { textContent: piece });
+    const name = element("th", { textContent: readable(piece) });
     name.scope = "row";
     const cells = of[t].map((share, s) => {
       const shade = element("i");
       shade.style.opacity = String(Math.min(1, share));
-      return element("td", { title: `${piece} ← ${found.source[s]}: ${(100 * share).toFixed(0)} %` }, shade);
+      return element("td", { title: `${readable(piece)} ← ${readable(found.source[s])}: ${(100 * share).toFixed(0)} %` }, shade);
     });
     return element("tr", {}, name, ...cells);
   });
