@@ -19,6 +19,7 @@ import hypothesis
 import schemathesis
 from hypothesis import HealthCheck
 from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.result import Ok
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -39,6 +40,9 @@ def fuzz(address: str, most: int, seed: int) -> Tally:
     schema.config.base_url = address
     schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
     for result in schema.get_all_operations():
+        if not isinstance(result, Ok):
+            tally.failures.append(f"a route is described wrongly: {result.err()}")
+            continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             _fuzz_one(result.ok(), mode, tally, most, seed)
     return tally

@@ -162,8 +162,8 @@ def test_options_and_attention(page: Page, address: str) -> None:
     page.until(lambda: page.all("#map td i"))
     assert page.texts("#layer option") == ["1", "2"]
     shades = [one.get_attribute("style") for one in page.all("#map td i")]
-    page.browser.execute_script("document.getElementById('head').value = '1'")  # type: ignore[no-untyped-call]
-    page.browser.execute_script("document.getElementById('head').dispatchEvent(new Event('change'))")  # type: ignore[no-untyped-call]
+    page.browser.execute_script("document.getElementById('head').value = '1'")
+    page.browser.execute_script("document.getElementById('head').dispatchEvent(new Event('change'))")
     assert [one.get_attribute("style") for one in page.all("#map td i")] != shades
     assert page.complaints() == []
 
@@ -244,13 +244,13 @@ def test_it_fits_the_screen(page: Page, address: str, width: int, dark: bool, tm
     page.until(lambda: page["model"].text)
     page.type("abc fed. " * 6)
     for name in ("options", "attention"):
-        page.browser.execute_script(f"document.getElementById('{name}').open = true")  # type: ignore[no-untyped-call]
+        page.browser.execute_script(f"document.getElementById('{name}').open = true")
     page.until(lambda: page.all("#map td i"))
-    wide = page.browser.execute_script("return document.documentElement.scrollWidth")  # type: ignore[no-untyped-call]
+    wide = page.browser.execute_script("return document.documentElement.scrollWidth")
     assert wide <= width
     left, right = page["source"].rect, page["output"].rect
     assert (left["y"] == right["y"]) is (width > 1000)
-    ground = page.browser.execute_script("return getComputedStyle(document.body).backgroundColor")  # type: ignore[no-untyped-call]
+    ground = page.browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (sum(int(part) for part in ground.strip("rgb()").split(",")) < 200) is dark
     assert page.browser.save_screenshot(str(tmp_path / f"{width}.png"))
     assert page.complaints() == []
