@@ -15,6 +15,7 @@ from isthmus.core.runtime import as_it_is, known, working_dtype
 
 LOGITS = 1 << 24  # so many logits at a time: what some tens of megabytes hold
 LEAST, MOST = 64, 1024  # but so many rows at least, that products are efficient, and at most
+ROWS = 128  # positions are made up to a multiple of so many: each other shape of a product has a kernel made for it
 SAFE = 1e-20  # sums of powers from here to its inverse have lost nothing
 
 
@@ -90,6 +91,7 @@ class _Fused(torch.autograd.Function):
         context.feature_dtype = features_ND.dtype
         with as_it_is(features_ND):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
+            x_ND, target_N, weight_N = _made_up(x_ND, target_N, weight_N)
             if bias_V is not None:  # as one more feature, which is always 1
                 x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)
                 w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
@@ -100,9 +102,9 @@ class _Fused(torch.autograd.Function):
             weighted_ND = x_ND if weight_N is None else x_ND * weight_N[:, None]
             grad_w_VD -= smoothing / w_VD.shape[0] * weighted_ND.float().sum(dim=0)
             total = loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
-        D = weight_VD.shape[1]
+        N, D = features_ND.shape
         context.save_for_backward(
-            grad_x_ND[:, :D], grad_w_VD[:, :D], None if bias_V is None else grad_w_VD[:, D].contiguous()
+            grad_x_ND[:N, :D], grad_w_VD[:, :D], None if bias_V is None else grad_w_VD[:, D].contiguous()
         )
         return total
 
@@ -112,6 +114,19 @@ class _Fused(torch.autograd.Function):
         (grad,) = grads
         scaled_b_V = None if grad_b_V is None else grad_b_V * grad
         return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None
+
+
+def _made_up(x_ND: Tensor, target_N: Tensor, weight_N: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The same positions, and behind them some of weight 0."""
+    more = -len(target_N) % ROWS
+    if not more:
+        return x_ND, target_N, weight_N
+    weight_N = torch.ones_like(target_N, dtype=torch.float32) if weight_N is None else weight_N
+    return (
+        functional.pad(x_ND, (0, 0, 0, more)),
+        functional.pad(target_N, (0, more)),
+        functional.pad(weight_N, (0, more)),
+    )
 
 
 def _pass(

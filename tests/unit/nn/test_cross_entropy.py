@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.nn.cross_entropy import MOST, cross_entropy, naive_cross_entropy
+from isthmus.nn.cross_entropy import MOST, ROWS, cross_entropy, naive_cross_entropy
 
 D, V = 7, 13
 
@@ -45,7 +45,7 @@ def test_the_fused_loss_is_the_naive_one(count: int, bias: bool, weighted: bool,
     check(case(count, bias, weighted, smoothing, seed))
 
 
-@pytest.mark.parametrize("count", [MOST - 1, MOST, MOST + 1, 2 * MOST + 3])
+@pytest.mark.parametrize("count", [ROWS - 1, ROWS, ROWS + 1, MOST - 1, MOST, MOST + 1, 2 * MOST + 3])
 def test_at_the_borders_of_chunks(count: int) -> None:
     check(case(count, bias=True, weighted=True, smoothing=0.1))
 
