@@ -39,8 +39,7 @@ class TorchEngine(Engine):
             model = copy.deepcopy(model).to(torch.bfloat16)
         model = model.to(self.runtime.device)
         if torch.device(self.runtime.device).type == "cpu":
-            model = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
-            pack(model)
+            model = _packed(model)
         self.model = model.eval()
         self._start_ids = start_ids
 
@@ -86,3 +85,13 @@ class TorchEngine(Engine):
         with torch.inference_mode():
             log_probs_BTV: Tensor = self.model(source.to(self.runtime.device), target_in.to(self.runtime.device))
             return log_probs_BTV
+
+
+def _packed(model: EncoderDecoder) -> EncoderDecoder:
+    """A packed copy that shares what is not packed; a model whose weights are divided among processes cannot be copied, and stays."""
+    try:
+        own = copy.deepcopy(model, {id(weight): weight for weight in model.parameters()})
+    except AssertionError:  # what FSDP2 raises for every copy of its modules
+        return model
+    pack(own)
+    return own
