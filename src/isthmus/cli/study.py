@@ -21,8 +21,7 @@ def study(
     """Train several variants of a recipe under one budget on the same data, and compare them in a table and figures.
 
     Ctrl-C writes a checkpoint; the same command goes on from there. What has been
-    trained is not trained again. Figures need matplotlib: pip install
-    'isthmus[plot]'.
+    trained is not trained again. Figures need matplotlib, the extra `plot`.
 
       isthmus study studies/scan-architectures.toml --out runs/scan-study
     """
