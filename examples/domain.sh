@@ -10,13 +10,15 @@ tuning=("$@")
 here="$(cd "$(dirname "$0")/.." && pwd)"
 mkdir -p "$out"
 
-# Debian's pairs are those of the large corpus that Tatoeba has not. Every 97th becomes dev, the one after it test.
+# Debian's pairs are those of the large corpus that Tatoeba has not. Every 97th source becomes dev, the one after it test; there, texts
+# of more than 400 bytes are left out, since the model has 256 positions.
 zcat "$ISTHMUS_DATA/tatoeba-en-fr/train.tsv.gz" > "$out/tatoeba.tsv"
 zcat "$ISTHMUS_DATA/en-fr-large/train.tsv.gz" |
   LC_ALL=C awk 'NR == FNR { seen[$0] = 1; next } !($0 in seen)' "$out/tatoeba.tsv" - > "$out/debian.tsv"
-awk -F'\t' -v out="$out" '
+LC_ALL=C awk -F'\t' -v out="$out" '
   !($1 in place) { place[$1] = ++sources % 97 }
-  { print > (out "/" (place[$1] == 0 ? "dev" : place[$1] == 1 ? "test" : "train") ".tsv") }' "$out/debian.tsv"
+  { part = place[$1] == 0 ? "dev" : place[$1] == 1 ? "test" : "train" }
+  part == "train" || length($1) <= 400 && length($2) <= 400 { print > (out "/" part ".tsv") }' "$out/debian.tsv"
 
 isthmus train "$here/recipes/tatoeba-en-fr.toml" "${first[@]}" --out "$out/tatoeba"
 isthmus export "$out/tatoeba" "$out/huggingface" --to huggingface
