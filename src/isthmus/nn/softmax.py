@@ -18,7 +18,7 @@ def softmax(scores: Tensor) -> Tensor:
     """Softmax over the last axis, in the type of the scores and with that type's error."""
     if scores.device.type != "cpu" or torch.compiler.is_compiling() or scores.shape[-1] >= _lanes(scores.dtype):
         return torch.softmax(scores, dim=-1)
-    if scores.numel() < FEW and not torch.is_grad_enabled():
+    if scores.numel() < FEW:
         return torch.softmax(scores, dim=-1)
     weights: Tensor = _Short.apply(scores)  # type: ignore[no-untyped-call]
     return weights
@@ -49,7 +49,7 @@ class _Short(torch.autograd.Function):
 def _powers(scores: Tensor) -> Tensor:
     """exp(z) / Σ exp(z), the largest score subtracted only where the sum shows that it must be."""
     powers = scores.exp()
-    sums = powers.sum(dim=-1, keepdim=True, dtype=torch.float32)
+    sums = powers.sum(dim=-1, keepdim=True, dtype=torch.promote_types(scores.dtype, torch.float32))
     if known((sums > SAFE) & (sums < 1 / SAFE)):
         return powers.mul_(sums.reciprocal_().to(powers.dtype))
     return torch.softmax(scores, dim=-1)
