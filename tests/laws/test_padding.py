@@ -17,6 +17,7 @@ from tests.laws.architectures import (
     WITHOUT_WEIGHTS,
     Architecture,
     agree,
+    agree_as_vectors,
     architectures,
     batch,
     rows,
@@ -42,10 +43,10 @@ def test_padding_of_source_and_target_changes_nothing(architecture: Architecture
     agree(model(widened(source, 6), target)[real_BT], expected)
     agree(model(source, widened(target, 6))[:, : real_BT.shape[1]][real_BT], expected)
     memory, wide = model.encode(source), model.encode(widened(source, 6))
-    agree(wide.states_BSD[:, : memory.mask_BS.shape[1]][memory.mask_BS], memory.states_BSD[memory.mask_BS])
+    agree_as_vectors(wide.states_BSD[:, : memory.mask_BS.shape[1]][memory.mask_BS], memory.states_BSD[memory.mask_BS])
     assert memory.summary_BD is not None
     assert wide.summary_BD is not None
-    agree(wide.summary_BD, memory.summary_BD)
+    agree_as_vectors(wide.summary_BD, memory.summary_BD)
 
 
 @architectures
