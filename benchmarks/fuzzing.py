@@ -58,7 +58,7 @@ def _fuzz_one(operation: Any, mode: GenerationMode, tally: Tally, most: int, see
     @settings
     @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
     def send(case: Any) -> None:
-        response = case.call()
+        response = case.call(timeout=60)
         tally.cases += 1
         tally.statuses[response.status_code] += 1
         try:
