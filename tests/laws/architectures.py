@@ -21,6 +21,7 @@ from isthmus.model.build import ModelConfig, build
 from isthmus.model.decoders.recurrent import RecurrentDecoder
 from isthmus.model.decoders.transformer import TransformerDecoderLayer
 from isthmus.model.encoder_decoder import EncoderDecoder
+from isthmus.text.vocabulary import SEP
 from tests.laws.coverage import Coverage
 
 SOURCE_SIZE, TARGET_SIZE, D_MODEL, FIRST_ID = 29, 31, 14, 4
@@ -94,12 +95,28 @@ MORE_CONNECTIONS: Final[Mapping[str, Table]] = MappingProxyType(
         "slots": {"kind": "slots", "count": 3, "heads": 7, "read": {"kind": "multi-head-attention", "heads": 2}},
         "own-layer": {"kind": "depth", "depth": "own", "read": {"kind": "global-attention", "similarity": "general"}},
         "mixed-layers": {"kind": "depth", "depth": "mix", "read": {"kind": "multi-head-attention", "heads": 7}},
+        "copying": {"kind": "copying", "read": {"kind": "multi-head-attention", "heads": 2}},
+        "copying-covered": {"kind": "copying", "read": {"kind": "coverage"}},
+        "serial": {"kind": "combination", "way": "serial", "read": {"kind": "global-attention"}},
+        "parallel": {"kind": "combination", "way": "parallel", "read": {"kind": "multi-head-attention", "heads": 7}},
+        "hierarchical": {"kind": "combination", "way": "hierarchical", "read": {"kind": "coverage"}},
     }
 )
-"""With three encoders and three decoders each of these meets everything that it can tell apart."""
+"""Each of these meets a Transformer and a recurrent model, which is all that it can tell apart."""
 ALL_CONNECTIONS: Final[Mapping[str, Table | None]] = MappingProxyType({**CONNECTIONS, **MORE_CONNECTIONS})
-PARTNERS: Final = ("post-gelu", "grouped", "gru-both-ways"), ("pre-relu", "grouped", "bahdanau")
-TWO_WAYS: Final = (TWO_WAY, "coverage", "fertility", "neural-coverage", "interactive")
+PARTNERS: Final = (("grouped", "grouped"), ("gru-both-ways", "bahdanau"))
+PARTNER_OUTSIDES: Final = ("sinusoidal-all", "none-source-target")
+COPYING: Final = ("copying", "copying-covered")
+SEVERAL: Final = ("serial", "parallel", "hierarchical")
+TWO_WAYS: Final = (
+    TWO_WAY,
+    "coverage",
+    "fertility",
+    "neural-coverage",
+    "interactive",
+    "copying-covered",
+    "hierarchical",
+)
 DECODERS: Final[Mapping[str, Table]] = MappingProxyType(
     {
         "pre-relu": {"layers": 1, "layer": LAYERS["pre-relu"]},
@@ -188,11 +205,15 @@ class Architecture:
             "decoder": _small(DECODERS[self.decoder], rotary),
             "connection": ALL_CONNECTIONS[self.connection] or CONNECTIONS["attention"],
         }
+        if self.connection in COPYING:
+            table["head"] = {"kind": "pointer-generator"}
+        if self.connection in SEVERAL:
+            table["sources"] = {"count": 2, "shared": self.connection != "parallel"}
         return ModelConfig.of(table)
 
     @property
     def sizes(self) -> tuple[int, int]:
-        one = self.config.embedding.tied in ("all", "source-target")
+        one = self.config.embedding.tied in ("all", "source-target") or self.config.one_vocabulary
         return (TARGET_SIZE, TARGET_SIZE) if one else (SOURCE_SIZE, TARGET_SIZE)
 
     def model(self, seed: int = 1, sizes: tuple[int, int] | None = None) -> EncoderDecoder:
@@ -227,11 +248,11 @@ def makes_sense(one: Architecture) -> bool:
     """Whether it can be built: something must see the source, and positions that act in self-attention need some."""
     if one.connection == NONE and one.decoder != "luong":
         return False
-    if one.connection in MORE_CONNECTIONS and not (one.encoder in PARTNERS[0] and one.decoder in PARTNERS[1]):
+    if one.connection in MORE_CONNECTIONS and (
+        (one.encoder, one.decoder) not in PARTNERS or one.outside not in PARTNER_OUTSIDES
+    ):
         return False
-    if one.connection == "own-layer" and (one.encoder, one.decoder) != ("grouped", "grouped"):
-        return False
-    if one.connection == "mixed-layers" and one.recurrent_encoder:
+    if one.connection in ("own-layer", "mixed-layers") and one.encoder != "grouped":
         return False
     return one.outside not in IN_ATTENTION or one.attending_encoder or one.attending_decoder
 
@@ -278,9 +299,10 @@ architectures: Final = pytest.mark.parametrize("architecture", list(_params()))
 
 
 def rows(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> list[list[int]]:
-    """Random ids, one row a length."""
+    """Random ids, one row a length; in the middle stands what divides two sources, to others an id like any."""
     generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(FIRST_ID, size, (length,), generator=generator).tolist() for length in lengths]
+    found = [torch.randint(FIRST_ID, size, (length,), generator=generator).tolist() for length in lengths]
+    return [[*row[: len(row) // 2], SEP, *row[len(row) // 2 + 1 :]] if len(row) > 2 else row for row in found]
 
 
 def batch(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> Padded:

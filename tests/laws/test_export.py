@@ -40,14 +40,16 @@ class Encode(nn.Module):
 
 
 class Start(nn.Module):
-    """states, mask, summary, layers -> links."""
+    """states, mask, summary, layers, ids, numbers of sources -> links."""
 
     def __init__(self, model: EncoderDecoder) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, states_BSD: Tensor, mask_BS: Tensor, summary_BD: Tensor, layers: list[Tensor]) -> list[Tensor]:
-        state = self.model.start(Memory(states_BSD, mask_BS, summary_BD, tuple(layers)), remember=False)
+    def forward(
+        self, states_BSD: Tensor, mask_BS: Tensor, summary_BD: Tensor, layers: list[Tensor], more: list[Tensor]
+    ) -> list[Tensor]:
+        state = self.model.start(Memory(states_BSD, mask_BS, summary_BD, tuple(layers), *more), remember=False)
         return [tensor for link in state.links for tensor in flat_link(link)]
 
 
@@ -76,14 +78,22 @@ def flat_memory(memory: Memory) -> list[Tensor]:
 
 def flat_link(link: Link) -> list[Tensor]:
     parts = [tensor for part in link.parts for tensor in flat_link(part)]
-    return [link.keys, link.values, link.mask_BS, *link.written, *parts]
+    ids = [] if link.ids_BS is None else [link.ids_BS]
+    return [link.keys, link.values, link.mask_BS, *link.written, *parts, *ids]
 
 
 def rebuilt(tensors: Iterator[Tensor], like: Link) -> Link:
     """The inverse of `flat_link`, for a link that is built like another."""
     keys, values, mask_BS = next(tensors), next(tensors), next(tensors)
     written = tuple(next(tensors) for _ in like.written)
-    return Link(keys, values, mask_BS, written, tuple(rebuilt(tensors, part) for part in like.parts))
+    parts = tuple(rebuilt(tensors, part) for part in like.parts)
+    return Link(keys, values, mask_BS, written, parts, None if like.ids_BS is None else next(tensors))
+
+
+def more_of(memory: Memory) -> list[Tensor]:
+    """The ids and, where there are several sources, their numbers."""
+    assert memory.ids_BS is not None
+    return [memory.ids_BS, *([] if memory.source_BS is None else [memory.source_BS])]
 
 
 def flat_past(state: DecoderState, slots: int = 0) -> list[Tensor]:
@@ -120,7 +130,8 @@ def link_shapes(link: Link, rows: Any, width: Any, positions: int) -> list[dict[
     mask = {1: width} if link.mask_BS.shape[1] == positions else {}
     parts = [shape for part in link.parts for shape in link_shapes(part, rows, width, positions)]
     written = [{0: rows, 1: width} for _ in link.written]
-    return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *written, *parts]
+    ids = [] if link.ids_BS is None else [{0: rows, 1: width}]
+    return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *written, *parts, *ids]
 
 
 def wide(source: Padded) -> Padded:
@@ -143,8 +154,9 @@ def exported_start(model: EncoderDecoder, memory: Memory) -> nn.Module:
     rows, width = Dim("rows", max=4096), Dim("width", max=1024)
     wide = {0: rows, 1: width}
     shapes = {"states_BSD": wide, "mask_BS": wide, "summary_BD": {0: rows}, "layers": [wide for _ in memory.layers]}
+    shapes["more"] = [wide for _ in more_of(memory)]
     assert memory.summary_BD is not None
-    inputs = (memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers))
+    inputs = (memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers), more_of(memory))
     return export(Start(model), inputs, dynamic_shapes=shapes).module()
 
 
@@ -174,7 +186,7 @@ def check(architecture: Architecture) -> None:
         for ours, other in zip(encode(source.ids_BT, source.lengths_B), flat_memory(memory), strict=True):
             agree(ours, other)
         whole_BTV = model(source, Padded(target_BT, torch.full((len(lengths),), 5)))
-        links = start(memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers))
+        links = start(memory.states_BSD, memory.mask_BS, memory.summary_BD, list(memory.layers), more_of(memory))
         state = model.start(memory)
         past, position_B = flat_past(state, SLOTS + number), state.position_B
         count = len(past)

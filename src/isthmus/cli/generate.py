@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import answers, generation, options, reading
+from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
+    from isthmus.data.example import Example
     from isthmus.generate.answer import Answer
     from isthmus.generate.options import GenerationOptions
     from isthmus.generate.translator import Translator
@@ -118,7 +120,9 @@ def generate(
     isthmus generate en-fr --input input.txt --n-best 5 --json
     """
     given = generation.given(locals())
-    inputs: Iterable[str] = reading.whole(text or (), source) if document else reading.texts(text or (), source)
+    inputs: Iterable[str | Example] = (
+        reading.whole(text or (), source) if document else reading.texts(text or (), source)
+    )
     options.refuse_folder(output)
     from isthmus.generate.load import load
 
@@ -131,6 +135,7 @@ def generate(
         threads=threads,
         engine=engine,
     )
+    inputs = _of_several(inputs, machine.codec.config.sources or 1, source, document)
     given |= {"split_sentences": True} if document else {}
     given |= {"token_scores": as_json}
     chosen = generation.resolved(machine, given)
@@ -155,22 +160,49 @@ def generate(
     _write(_written(found, shape), output)
 
 
-def _of_all(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
+def _of_several(
+    inputs: Iterable[str | Example], sources: int, path: Path | None, document: bool
+) -> Iterable[str | Example]:
+    """The inputs, taken apart where the model reads several sources."""
+    if sources == 1:
+        return inputs
+    if document:
+        raise InputError(
+            "a document is one text",
+            expected=f"inputs of {sources} sources, one a line",
+            got="--document",
+            where="the command line",
+            fix="leave out --document",
+        )
+    return reading.examples((str(one) for one in inputs), sources, path)
+
+
+def _shown(one: str | Example) -> str:
+    return one if isinstance(one, str) else "\t".join(one.sources)
+
+
+def _of_all(
+    machine: Translator, inputs: Iterable[str | Example], chosen: GenerationOptions
+) -> Iterator[tuple[str, Answer]]:
     """Each input with its answer; many are searched together."""
     asked, kept = tee(inputs)
     with generation.as_spelled():
-        yield from zip(kept, machine.each(asked, chosen), strict=False)
+        yield from zip(map(_shown, kept), machine.each(asked, chosen), strict=False)
 
 
-def _of_typed(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions) -> Iterator[tuple[str, Answer]]:
+def _of_typed(
+    machine: Translator, inputs: Iterable[str | Example], chosen: GenerationOptions
+) -> Iterator[tuple[str, Answer]]:
     """Each line with its answer, as it is typed."""
     typer.echo("reading from the keyboard: a line an input; Ctrl-D ends", err=True)
     with generation.as_spelled():
         for one in inputs:
-            yield one, machine.answers([one], chosen)[0]
+            yield _shown(one), machine.answers([one], chosen)[0]
 
 
-def _streamed(machine: Translator, inputs: Iterable[str], chosen: GenerationOptions, document: bool) -> Iterator[str]:
+def _streamed(
+    machine: Translator, inputs: Iterable[str | Example], chosen: GenerationOptions, document: bool
+) -> Iterator[str]:
     """Each output as it comes; what is to be said of it goes to standard error when it is whole."""
     with generation.as_spelled():
         for number, one in enumerate(inputs, 1):

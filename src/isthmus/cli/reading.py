@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from isthmus.core.errors import InputError
+
+if TYPE_CHECKING:
+    from isthmus.data.example import Example
 
 _MARK = "\ufeff"
 
@@ -38,6 +43,42 @@ def whole(given: Sequence[str], path: Path | None) -> list[str]:
     """
     found = texts(given, path)
     return list(found) if given else ["".join(f"{line}\n" for line in found)]
+
+
+def examples(lines: Iterable[str], sources: int, path: Path | None) -> Iterator[Example]:
+    """Inputs of several sources: a JSON object a line if the file ends in `.jsonl`, else texts with tabs between.
+
+    A first line that names `source` and `source2` is a header, which may name further fields.
+
+    Args:
+        lines: the inputs as they stand there.
+        sources: how many texts make an input.
+        path: the file that they come from, if they come from one.
+
+    Raises:
+        InputError: a line has not the fields that it should (at that line).
+    """
+    from isthmus.data.example import Example
+
+    names, objects = tuple(f"source{n}" if n > 1 else "source" for n in range(1, sources + 1)), False
+    if path is not None:
+        objects = path.name.removesuffix(".gz").endswith(".jsonl")
+    for number, line in enumerate(lines, 1):
+        values = line.split("\t")
+        if number == 1 and not objects and {"source", "source2"} <= set(values):
+            names = tuple(values)
+            continue
+        try:
+            fields = json.loads(line) if objects else dict(zip(names, values, strict=True))
+            yield Example.from_fields({"target": "", **fields})
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(
+                "an input has not the fields that it should",
+                expected='{"source": ..., "source2": ...}' if objects else f"{len(names)} texts with tabs between",
+                got=str(error) if objects else f"{len(values)}: {line[:60]!r}",
+                where=f"input {number}",
+                fix=f"give the model its {sources} sources",
+            ) from None
 
 
 def _checked(text: str, number: int) -> str:

@@ -47,6 +47,7 @@ class CodecConfig(Config):
     Attributes:
         language_tag: begin the source with `<2xx>`, the target language.
         context: how many context texts come before the source, each followed by `<sep>`; the last ones of an example.
+        sources: how many sources every example has; `None` takes any number of them.
         max_source_length: the most pieces of a whole source, with its end.
         max_target_length: the most pieces of a target, with its end.
         frame: the ids around texts.
@@ -54,6 +55,7 @@ class CodecConfig(Config):
 
     language_tag: bool = False
     context: int = Field(default=0, ge=0)
+    sources: int | None = Field(default=None, ge=1)
     max_source_length: int = Field(default=1024, ge=2)
     max_target_length: int = Field(default=1024, ge=2)
     frame: Frame = Frame()
@@ -88,7 +90,7 @@ class Codec:
 
         Raises:
             InputError: a language tag is asked for, and the example has no target language or one that is not in the
-                vocabulary.
+                vocabulary; or it has not as many sources as it should.
         """
         texts = self._texts(example)
         if seed is None:
@@ -108,15 +110,16 @@ class Codec:
         return self.config.frame.first
 
     def own_pieces(self, ids: Sequence[int]) -> list[int]:
-        """Of the ids of a source, those of the last text: without language tag, context, other sources and end."""
+        """Of the ids of a source, those of its first source: without language tag, context, further sources and end."""
         return [ids[place] for place in self.own_places(ids)]
 
     def own_places(self, ids: Sequence[int]) -> list[int]:
         """The places of `own_pieces` in the ids of a source."""
         vocabulary = self.source.vocabulary
-        first = max((place for place, one in enumerate(ids, 1) if one == vocabulary.sep), default=0)
+        divided = [0, *(place for place, one in enumerate(ids, 1) if one == vocabulary.sep), len(ids)]
+        number = max(0, len(divided) - 1 - (self.config.sources or 1))
         silent = vocabulary.control - {vocabulary.unk} | {vocabulary.eos}
-        return [place for place in range(first, len(ids)) if ids[place] not in silent]
+        return [place for place in range(divided[number], divided[number + 1]) if ids[place] not in silent]
 
     def prefix_ids(self, example: Example) -> list[int]:
         """The ids that the output must begin with, without its end."""
@@ -202,6 +205,14 @@ class Codec:
             return " ".join(f"{path.name}:{sha256(path)}" for path in files)
 
     def _texts(self, example: Example) -> list[str]:
+        if self.config.sources not in (None, len(example.sources)):
+            raise InputError(
+                "an example has another number of sources than the model reads",
+                expected=f"{self.config.sources} (`codec.sources`)",
+                got=str(len(example.sources)),
+                where=repr(example.source[:60]),
+                fix="give the columns source, source2, ... of every example, as many as there should be",
+            )
         context = example.context[-self.config.context :] if self.config.context else ()
         return [*context, *example.sources]
 

@@ -12,6 +12,9 @@ from isthmus.generate.jobs import Job
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.segments import Segment
 
+Given = str | tuple[str, ...] | Example
+"""What one asks with: a text, the texts of several sources, or an example with more than these."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -92,11 +95,11 @@ def _other_language(example: Example) -> bool:
     return bool(source and target) and source != target
 
 
-def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> Input:
+def taken_apart(one: Given, task: Task, options: GenerationOptions) -> Input:
     """What to generate from: sentences if they are to be split and the input has no other parts, else all of it.
 
     Args:
-        one: a text, or an example with more than one.
+        one: a text, the texts of several sources, or an example with more than these.
         task: what the model was trained for.
         options: whether to split, and how much context to read.
 
@@ -112,7 +115,7 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
             where="context_sentences",
             fix=f"set `context_sentences` to {task.context} or less, or train with `codec.context` and a `history`",
         )
-    example = Example((one,), "") if isinstance(one, str) else one
+    example = one if isinstance(one, Example) else Example((one,) if isinstance(one, str) else one, "")
     example = replace(
         example,
         source_language=example.source_language or task.source_language,
@@ -127,11 +130,11 @@ def taken_apart(one: str | Example, task: Task, options: GenerationOptions) -> I
     return Input(example, split, tuple(parts), context if split else 0)
 
 
-def pair(one: str | Example, target: str, codec: Codec, task: Task, number: int) -> tuple[list[int], list[int]]:
+def pair(one: Given, target: str, codec: Codec, task: Task, number: int) -> tuple[list[int], list[int]]:
     """The ids of a source and of a given target, each with its end.
 
     Args:
-        one: a text, or an example with more than one.
+        one: a text, the texts of several sources, or an example with more than these.
         target: the target.
         codec: text to ids.
         task: what the model was trained for.

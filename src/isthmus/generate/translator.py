@@ -13,13 +13,12 @@ from typing import Literal, Never, final
 
 from isthmus.core.errors import InputError
 from isthmus.data.codec import Codec
-from isthmus.data.example import Example
 from isthmus.engines.engine import Engine
 from isthmus.generate.alternatives import alternatives
 from isthmus.generate.answer import Answer, GenerationWarning, answered
 from isthmus.generate.delegate import Delegation, obstacle
 from isthmus.generate.guards import Guards, guarded
-from isthmus.generate.inputs import Task, pair, taken_apart
+from isthmus.generate.inputs import Given, Task, pair, taken_apart
 from isthmus.generate.jobs import Found, Job, SearchJobs, Target, search_jobs
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile
@@ -73,7 +72,7 @@ class Translator:
 
     def generate(
         self,
-        texts: str | Sequence[str],
+        texts: str | Sequence[str | tuple[str, ...]],
         options: GenerationOptions | None = None,
         *,
         max_length: int | None = None,
@@ -128,7 +127,8 @@ class Translator:
         maximum length gives a `GenerationWarning`.
 
         Args:
-            texts: one text or several; an empty text gives an empty output.
+            texts: one text or several, each a tuple of texts if the model reads several sources; an empty text gives an empty
+                output.
             options: options as one value; the keywords below win over it.
             max_length: the most pieces to produce, without start and end; 2 x source + 10 unless said otherwise.
             max_new_tokens: another name of `max_length`.
@@ -190,12 +190,12 @@ class Translator:
         return [hypothesis.text for answer in answers for hypothesis in answer.hypotheses]
 
     def answers(
-        self, inputs: Sequence[str | Example], options: GenerationOptions | None = None, first: int = 1
+        self, inputs: Sequence[Given], options: GenerationOptions | None = None, first: int = 1
     ) -> list[Answer]:
         """The answer to each input, in order, with scores, runners-up and warnings.
 
         Args:
-            inputs: texts, or examples with context, several sources or a given beginning (their targets are not read).
+            inputs: texts, tuples of texts (several sources), or examples with context or a given beginning (their targets are not read).
             options: laid over the translator's own.
             first: the number of the first input in errors.
 
@@ -230,7 +230,7 @@ class Translator:
         name = self.delegation.searcher.name
         return f"torch ({name} would not do exactly what {reason} asks for)" if reason else name
 
-    def each(self, inputs: Iterable[str | Example], options: GenerationOptions | None = None) -> Iterator[Answer]:
+    def each(self, inputs: Iterable[Given], options: GenerationOptions | None = None) -> Iterator[Answer]:
         """The answers to any number of inputs, in order, in flat memory: read, answered and given a window at a time."""
         options = self._resolved(options)
         source, first = iter(inputs), 1
@@ -238,13 +238,13 @@ class Translator:
             yield from self.answers(window, options, first)
             first += len(window)
 
-    def stream(self, text: str | Example, options: GenerationOptions | None = None) -> Iterator[Delta]:
+    def stream(self, text: Given, options: GenerationOptions | None = None) -> Iterator[Delta]:
         """The output of a text as it comes, by greedy search or sampling; the texts put together are the output.
 
         Nothing that was given is taken back, so the guards only say what they find.
 
         Args:
-            text: a text, or an example with context, several sources or a given beginning.
+            text: a text, a tuple of texts (several sources), or an example with context or a given beginning.
             options: laid over the translator's own; one beam and one output, whatever these say.
 
         Raises:
@@ -273,14 +273,14 @@ class Translator:
         others = iter(alternatives(self.engine, came, options.alternatives, target.never, size, options.batch))
         return [replace(each, alternatives=tuple(islice(others, len(each.hypotheses)))) for each in found]
 
-    def score(self, sources: Sequence[str | Example], targets: Sequence[str]) -> list[Scored]:
+    def score(self, sources: Sequence[Given], targets: Sequence[str]) -> list[Scored]:
         """How probable the model finds each target, given its source: whole texts, never divided.
 
         A text is scored as the tokenizer writes it. Where that is also what was generated, the total is the score of the
         answer.
 
         Args:
-            sources: texts, or examples with more than one.
+            sources: texts, tuples of texts, or examples.
             targets: one for each source.
 
         Raises:

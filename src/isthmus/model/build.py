@@ -11,9 +11,11 @@ from torch import nn
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
 from isthmus.model.blocks import PositionConfig, build_added_positions
-from isthmus.model.connections import depth, fixed_vector, no_connection, slots
+from isthmus.model.connections import combination, copying, depth, fixed_vector, no_connection, slots
 from isthmus.model.connections.attention import build_attention
+from isthmus.model.connections.combination import CombinationConfig
 from isthmus.model.connections.connection import Connection
+from isthmus.model.connections.copying import CopyingConfig
 from isthmus.model.connections.coverage import CoverageConfig
 from isthmus.model.connections.depth import DepthConfig
 from isthmus.model.connections.fixed_vector import FixedVectorConfig
@@ -35,9 +37,12 @@ from isthmus.model.encoders import transformer as transformer_encoder
 from isthmus.model.encoders.convolutional import ConvolutionalEncoderConfig
 from isthmus.model.encoders.encoder import Encoder
 from isthmus.model.encoders.recurrent import RecurrentEncoderConfig
+from isthmus.model.encoders.several_sources import SeveralSources, SourcesConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.model.first_state import no_summary
-from isthmus.model.heads import softmax
+from isthmus.model.heads import pointer_generator, softmax
+from isthmus.model.heads.head import Head
+from isthmus.model.heads.pointer_generator import PointerGeneratorHeadConfig
 from isthmus.model.heads.softmax import SoftmaxHeadConfig
 from isthmus.model.presets import preset_table
 from isthmus.model.sizes import Sizes
@@ -55,11 +60,13 @@ ConnectionConfig = Annotated[
     | InteractiveAttentionConfig
     | NoConnectionConfig
     | SlotsConfig
-    | DepthConfig,
+    | DepthConfig
+    | CopyingConfig
+    | CombinationConfig,
     Field(discriminator="kind"),
 ]
 DecoderConfig = Annotated[TransformerDecoderConfig | RecurrentDecoderConfig, Field(discriminator="kind")]
-HeadConfig = SoftmaxHeadConfig
+HeadConfig = Annotated[SoftmaxHeadConfig | PointerGeneratorHeadConfig, Field(discriminator="kind")]
 Tying = Literal["all", "target", "source-target", "none"]
 
 
@@ -87,6 +94,7 @@ class ModelConfig(Config):
     Attributes:
         d_model: size of the states.
         embedding: ids to vectors.
+        sources: how many sources an example has, and whether they share an encoder.
         encoder: source to memory.
         connection: how the decoder, or each of its layers, reads the memory.
         decoder: tokens and memory to features.
@@ -95,14 +103,20 @@ class ModelConfig(Config):
 
     d_model: int = Field(default=512, ge=1)
     embedding: EmbeddingConfig = EmbeddingConfig()
+    sources: SourcesConfig = SourcesConfig()
     encoder: EncoderConfig = TransformerEncoderConfig()
     connection: ConnectionConfig = MultiHeadAttentionConfig()
     decoder: DecoderConfig = TransformerDecoderConfig()
     head: HeadConfig = SoftmaxHeadConfig()
 
+    @property
+    def one_vocabulary(self) -> bool:
+        """Whether an id must mean the same in the source and in the target: what is copied does."""
+        return isinstance(self.head, PointerGeneratorHeadConfig)
+
     @classmethod
     def preset(cls, name: str) -> ModelConfig:
-        """A configuration by name: tiny, small, base, big; a paper's (vaswani2017, transformer-xl, bahdanau2015, ...); deep-shallow.
+        """A configuration by name: a size (tiny, small, base, big), a paper (vaswani2017, luong2015, ...), deep-shallow, pointer-generator.
 
         Raises:
             ConfigError: there is no such preset.
@@ -122,14 +136,14 @@ class ModelConfig(Config):
 def resolved_table(table: Mapping[str, Any]) -> dict[str, Any]:
     """The table of a model without its `preset`: the preset's fields, with the table's own laid over them.
 
-    Without a preset, encoder and decoder are Transformers unless they say otherwise.
+    Without a preset, encoder and decoder are Transformers and the head a softmax unless they say otherwise.
 
     Raises:
         ConfigError: there is no such preset.
     """
     values = dict(table)
     name = values.pop("preset", None)
-    transformers = {"encoder": {"kind": "transformer"}, "decoder": {"kind": "transformer"}}
+    transformers = {"encoder": {"kind": "transformer"}, "decoder": {"kind": "transformer"}, "head": {"kind": "softmax"}}
     return _overlaid(transformers if name is None else preset_table(str(name)), values)
 
 
@@ -159,10 +173,11 @@ def build(config: ModelConfig, source_size: int, target_size: int) -> EncoderDec
         ConfigError: parts that do not fit each other.
     """
     _check_fit(config)
+    _check_copying(config, source_size, target_size)
     source_weight, target_weight, output_weight = _embedding_weights(config, source_size, target_size)
-    encoder = _encoder(config, _embedding(config, source_weight))
+    encoder = _encoders(config, source_weight)
     decoder = _decoder(config, _embedding(config, target_weight), encoder.kept)
-    return EncoderDecoder(encoder, decoder, softmax.build(config.head, output_weight))
+    return EncoderDecoder(encoder, decoder, _head(config, output_weight))
 
 
 def _check_fit(config: ModelConfig) -> None:
@@ -197,6 +212,45 @@ def _check_fit(config: ModelConfig) -> None:
             where="model.embedding.positions",
             fix='set kind = "none" for recurrent parts, which know the order without, or take positions that are added to embeddings',
         )
+
+
+def _check_copying(config: ModelConfig, source_size: int, target_size: int) -> None:
+    """What is copied must be offered, and mean the same on both sides."""
+    if not config.one_vocabulary:
+        return
+    if not isinstance(config.connection, CopyingConfig):
+        raise ConfigError(
+            "a pointer-generator copies what its connection offers",
+            expected='connection.kind = "copying"',
+            got=config.connection.kind,
+            where="model.connection",
+            fix='put it inside: connection = { kind = "copying", read = { kind = "..." } }',
+        )
+    if source_size != target_size:
+        raise ConfigError(
+            "copying needs one vocabulary for source and target",
+            expected="vocabularies of one size",
+            got=f"{source_size} source and {target_size} target pieces",
+            where="model.head",
+            fix="use a joint vocabulary, or the head `softmax`",
+        )
+
+
+def _head(config: ModelConfig, weight: nn.Parameter) -> Head:
+    match config.head:
+        case SoftmaxHeadConfig() as head:
+            return softmax.build(head, weight)
+        case PointerGeneratorHeadConfig() as head:
+            return pointer_generator.build(head, weight, config.d_model)
+        case other:
+            assert_never(other)
+
+
+def _encoders(config: ModelConfig, source_weight: nn.Parameter) -> Encoder:
+    """The encoder, or one for several sources."""
+    count, shared = config.sources.count, config.sources.shared
+    encoders = [_encoder(config, _embedding(config, source_weight)) for _ in range(1 if shared else count)]
+    return encoders[0] if count == 1 else SeveralSources(encoders * count if shared else encoders)
 
 
 def _encoder(config: ModelConfig, embedding: Embedding) -> Encoder:
@@ -236,7 +290,7 @@ def build_connections(config: ModelConfig, layers: int, kept: int = 0) -> list[C
     Raises:
         ConfigError: the connection does not fit its neighbours.
     """
-    sizes = Sizes(d_model=config.d_model, d_memory=config.d_model, kept=kept)
+    sizes = Sizes(d_model=config.d_model, d_memory=config.d_model, kept=kept, sources=config.sources.count)
     match config.connection:
         case FixedVectorConfig() as connection:
             return [fixed_vector.build(connection, sizes) for _ in range(layers)]
@@ -246,6 +300,10 @@ def build_connections(config: ModelConfig, layers: int, kept: int = 0) -> list[C
             return slots.build(connection, sizes, layers)
         case DepthConfig() as connection:
             return depth.build(connection, sizes, layers)
+        case CopyingConfig() as connection:
+            return [copying.build(connection, sizes) for _ in range(layers)]
+        case CombinationConfig() as connection:
+            return [combination.build(connection, sizes) for _ in range(layers)]
         case attention:
             return [build_attention(attention, sizes) for _ in range(layers)]
 

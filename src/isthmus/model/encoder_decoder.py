@@ -5,6 +5,7 @@ B row, S source position, T target position, V vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import final
 
 from torch import Tensor, nn
@@ -43,9 +44,9 @@ class EncoderDecoder(nn.Module):
         self.encoder, self.decoder, self.head = encoder, decoder, head
 
     def encode(self, source: Padded) -> Memory:
-        """Read the source once."""
+        """Read the source once; the memory knows the ids that stand at its positions."""
         memory: Memory = self.encoder(source)
-        return memory
+        return replace(memory, ids_BS=source.ids_BT)
 
     def start(self, memory: Memory, remember: bool = True) -> DecoderState:
         """The state before the first token; without `remember` one whole block will be read (training)."""

@@ -17,6 +17,8 @@ TRANSFORMERS: tuple[tuple[str, int, int, int, int], ...] = (
 VARIANTS: tuple[str, ...] = ("vaswani2017", "vaswani2017-big", "deep-shallow", "transformer-xl")
 RECURRENT: tuple[str, ...] = ("sutskever2014", "cho2014", "bahdanau2015", "luong2015")
 
+POINTER_GENERATOR = "pointer-generator"
+
 
 def preset_table(name: str) -> dict[str, Any]:
     """The fields of a preset, as plain values.
@@ -31,7 +33,9 @@ def preset_table(name: str) -> dict[str, Any]:
         return variant_table(name)
     if name in RECURRENT:
         return recurrent_table(name)
-    names = [*(preset[0] for preset in TRANSFORMERS), *VARIANTS, *RECURRENT]
+    if name == POINTER_GENERATOR:
+        return pointer_generator_table()
+    names = [*(preset[0] for preset in TRANSFORMERS), *VARIANTS, *RECURRENT, POINTER_GENERATOR]
     near = difflib.get_close_matches(name, names, n=1)
     raise ConfigError(
         "unknown preset",
@@ -116,4 +120,25 @@ def recurrent_table(name: str, d_model: int = 256) -> dict[str, Any]:
         "connection": connection[name],
         "decoder": {**cell, "order": order, "input_feeding": name == "luong2015"},
         "head": {"kind": "softmax", "bias": True},
+    }
+
+
+def pointer_generator_table(d_model: int = 256) -> dict[str, Any]:
+    """The pointer-generator of See et al. 2017, section 2.2, as plain values.
+
+    LSTMs of one layer of 256, the encoder in both directions; additive attention from the new state, which is fed back; source and
+    target share vocabulary and embedding (of 128 in the paper, of the size of the states here). Coverage (section 2.3) is
+    `connection.read = { kind = "coverage" }`.
+
+    Args:
+        d_model: size of states and embeddings.
+    """
+    cell = {"kind": "recurrent", "cell": "lstm", "layers": 1, "dropout": 0.2}
+    return {
+        "d_model": d_model,
+        "embedding": {"tied": "source-target", "positions": {"kind": "none"}, "dropout": 0.2},
+        "encoder": {**cell, "bidirectional": True},
+        "connection": {"kind": "copying", "read": {"kind": "global-attention", "similarity": "additive"}},
+        "decoder": {**cell, "order": "luong", "input_feeding": True},
+        "head": {"kind": "pointer-generator", "bias": True},
     }

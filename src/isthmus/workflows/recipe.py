@@ -191,6 +191,7 @@ class Recipe(Config):
         if isinstance(values.get("model"), Mapping):
             values["model"] = resolved_table(values["model"])
         recipe = parse(cls, values, where)
+        recipe._check_fit(where)
         for name in (*recipe.validation.metrics, *recipe.metrics):
             metric(name)
         return recipe._selecting()
@@ -218,6 +219,26 @@ class Recipe(Config):
                     fix=f"leave `{name}` out of the recipe",
                 )
         return self.model_copy(update={"model": model, "codec": codec})
+
+    def _check_fit(self, where: str) -> None:
+        """Refuse a model that needs other ids than the codec or the tokenizer makes."""
+        wanted = self.model.sources.count
+        if wanted > 1 and self.codec.sources != wanted:
+            raise ConfigError(
+                "a model of several sources needs as many in every example",
+                expected=f"codec.sources = {wanted}, as model.sources.count",
+                got=str(self.codec.sources),
+                where=where,
+                fix="set codec.sources",
+            )
+        if self.model.one_vocabulary and not self.tokenizer.joint:
+            raise ConfigError(
+                "copying needs one vocabulary for source and target",
+                expected="tokenizer.joint = true",
+                got="false",
+                where=where,
+                fix="set tokenizer.joint, or take the head `softmax`",
+            )
 
     def _selecting(self) -> Recipe:
         """The same recipe, where the first validation metric chooses the best model if nothing else was said."""

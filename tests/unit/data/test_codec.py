@@ -110,3 +110,16 @@ def test_a_wrong_codec_file_is_an_error(
 def test_a_missing_codec_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         Codec.load(tmp_path)
+
+
+def test_several_sources_are_counted_and_the_first_is_ones_own() -> None:
+    tokenizer = characters()
+    codec = Codec(tokenizer, tokenizer, CodecConfig(sources=2, context=1))
+    ids = codec.source_ids(Example(("ab", "c"), "", context=("b",)))
+    sep = tokenizer.vocabulary.sep
+    assert ids == [*tokenizer.encode("b"), sep, *tokenizer.encode("ab"), sep, *tokenizer.encode("c"), EOS]
+    assert codec.own_pieces(ids) == tokenizer.encode("ab")
+    for sources in (("ab",), ("a", "b", "c")):
+        with pytest.raises(InputError, match="another number of sources") as caught:
+            codec.pairs([Example(sources, "a")])
+        assert caught.value.expected == "2 (`codec.sources`)"

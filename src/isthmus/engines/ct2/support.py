@@ -24,6 +24,8 @@ def obstacle(config: ModelConfig) -> str:
         return f"a {decoder.kind} decoder"
     if not isinstance(connection, MultiHeadAttentionConfig):
         return f"the connection `{connection.kind}`"
+    if config.sources.count > 1:
+        return f"{config.sources.count} sources, each encoded by itself"
     if connection.heads != decoder.layer.heads:
         return f"{connection.heads} heads over the source beside {decoder.layer.heads} of the decoder's own"
     positions = config.embedding.positions.kind

@@ -99,8 +99,8 @@ def _obstacles(config: ModelConfig, pad: int) -> Iterator[tuple[str, str]]:
     if not isinstance(encoder, TransformerEncoderConfig) or not isinstance(decoder, TransformerDecoderConfig):
         yield "a Transformer on both sides", f"encoder {encoder.kind}, decoder {decoder.kind}"
         return
-    if not isinstance(connection, MultiHeadAttentionConfig):
-        yield "multi-head attention as connection", connection.kind
+    if not isinstance(connection, MultiHeadAttentionConfig) or config.sources.count > 1:
+        yield "multi-head attention to one source as connection", f"{connection.kind}, {config.sources.count} source(s)"
         return
     yield from _layer_obstacles(encoder.layer, config.d_model, "encoder")
     yield from _layer_obstacles(decoder.layer, config.d_model, "decoder")

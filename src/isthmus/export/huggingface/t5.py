@@ -190,8 +190,8 @@ def their_config(config: ModelConfig, size: int) -> dict[str, Any]:
 def _obstacles(config: ModelConfig) -> Iterator[tuple[str, str]]:
     """What is expected and what is there, wherever neither T5 nor UMT5 fits."""
     connection = config.connection
-    if not isinstance(connection, MultiHeadAttentionConfig):
-        yield "multi-head attention as connection", connection.kind
+    if not isinstance(connection, MultiHeadAttentionConfig) or config.sources.count > 1:
+        yield "multi-head attention to one source as connection", f"{connection.kind}, {config.sources.count} source(s)"
         return
     encoder, decoder = _stacks(config)
     layer = decoder.layer

@@ -5,6 +5,7 @@ B query rows, N sources, T target position, S source position, D model, A size o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, final
 
 import torch
@@ -101,8 +102,8 @@ class Coverage(Connection):
             read.append(weight_BS[:, None])
         weight_BTS = torch.cat(read, dim=1)
         context_BTD = weight_BTS.to(link.values.dtype) @ link.values
-        written = Link(link.keys, link.values, link.mask_BS, (covered_BSC, *factors))
-        return Reading(context_BTD, weight_BTS[:, None] if weights else None), written
+        reading = Reading(context_BTD, weight_BTS[:, None] if weights else None)
+        return reading, replace(link, written=(covered_BSC, *factors))
 
     def _after(
         self, covered_BSC: Tensor, weight_BS: Tensor, states_BSD: Tensor, query_BD: Tensor, factors: list[Tensor]

@@ -5,6 +5,7 @@ B query rows, N sources, T target position, S source position, D model, A size o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, final
 
 import torch
@@ -74,7 +75,7 @@ class InteractiveAttention(Connection):
             contexts.append(weight_B1S.to(states_BSD.dtype) @ states_BSD)
             read.append(weight_B1S)
         reading = Reading(torch.cat(contexts, dim=1), torch.cat(read, dim=1)[:, None] if weights else None)
-        return reading, Link(link.keys, link.values, link.mask_BS, (states_BSD,))
+        return reading, replace(link, written=(states_BSD,))
 
     def _written(self, states_BSD: Tensor, query_B1D: Tensor, mask_BS: Tensor, position_B: Tensor) -> Tensor:
         """The memory after a write; unchanged at position 0."""

@@ -217,6 +217,7 @@ def _joined(readings: Sequence[Reading]) -> Reading:
         torch.cat([one.context_BTD for one in readings], dim=1),
         torch.cat(weights, dim=2) if weights else None,
         torch.cat(copies, dim=1) if copies else None,
+        readings[0].ids_BS,
     )
 
 
