@@ -260,7 +260,8 @@ def makes_sense(one: Architecture) -> bool:
 def every() -> list[Architecture]:
     """Every encoder with every connection with every decoder; what is outside of them takes turns."""
     outsides = cycle([*OUTSIDES, *OUTSIDES, *list(OUTSIDES)[2:]])  # 19, which divides no number of parts
-    named = [Architecture(*names, next(outsides)) for names in product(ENCODERS, ALL_CONNECTIONS, DECODERS)]
+    named = [Architecture(*names, next(outsides)) for names in product(ENCODERS, CONNECTIONS, DECODERS)]
+    named += starmap(Architecture, product(ENCODERS, MORE_CONNECTIONS, DECODERS, PARTNER_OUTSIDES[:1]))
     return [one for one in named if makes_sense(one)]
 
 

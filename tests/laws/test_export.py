@@ -23,9 +23,20 @@ from isthmus.model.state import DecoderState
 from isthmus.nn.cache import KeyValueCache
 from isthmus.nn.past import Past
 from isthmus.nn.recurrent import RecurrentPast
-from tests.laws.architectures import EVERY, FAST, TARGET_SIZE, Architecture, agree, batch
+from tests.laws.architectures import (
+    COPYING,
+    EVERY,
+    FAST,
+    MORE_CONNECTIONS,
+    PARTNERS,
+    TARGET_SIZE,
+    Architecture,
+    agree,
+    batch,
+)
 
 SLOTS = 13
+EXPORTED = [one for one in FAST if one.connection not in MORE_CONNECTIONS or one.encoder == PARTNERS[0][0]]
 
 
 class Encode(nn.Module):
@@ -175,7 +186,7 @@ def exported_step(model: EncoderDecoder, memory: Memory) -> nn.Module:
 
 
 def check(architecture: Architecture) -> None:
-    model = architecture.model()
+    model, copies = architecture.model(), architecture.connection in COPYING
     memory = model.encode(batch(5, 3, 7))
     encode, start, step = exported_encode(model), exported_start(model, memory), exported_step(model, memory)
     for number, lengths in enumerate([(7, 3, 5), (2, 11), (4, 13, 2, 6, 1)]):
@@ -192,7 +203,8 @@ def check(architecture: Architecture) -> None:
         count = len(past)
         for t in range(5):
             log_probs_B1V, *rest = step(target_BT[:, t : t + 1], position_B, past, links)
-            agree(log_probs_B1V[:, 0], whole_BTV[:, t])
+            # a copied word can be all but certain: so near 0, a logarithm has the error of the sum under it
+            torch.testing.assert_close(log_probs_B1V[:, 0], whole_BTV[:, t], rtol=1e-5, atol=3e-6 if copies else 1e-6)
             past, links, position_B = rest[:count], rest[count:], position_B + 1
 
 
@@ -202,7 +214,7 @@ def test_an_exported_model_computes_the_same() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("architecture", FAST[1:], ids=str)
+@pytest.mark.parametrize("architecture", EXPORTED[1:], ids=str)
 @torch.no_grad()
 def test_every_exported_model_computes_the_same(architecture: Architecture) -> None:
     check(architecture)
@@ -210,4 +222,4 @@ def test_every_exported_model_computes_the_same(architecture: Architecture) -> N
 
 def test_the_exported_ones_have_every_part() -> None:
     for part in ("encoder", "connection", "decoder", "outside"):
-        assert {vars(one)[part] for one in FAST} == {vars(one)[part] for one in EVERY}
+        assert {vars(one)[part] for one in EXPORTED} == {vars(one)[part] for one in EVERY}

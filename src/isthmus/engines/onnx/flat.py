@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from isthmus.core.errors import StateError
+from isthmus.core.errors import InputError, StateError
 from isthmus.model.connections.connection import Link
 from isthmus.model.state import DecoderState
 from isthmus.nn.cache import KeyValueCache
@@ -35,8 +35,17 @@ class Layout:
         """The layout of a state.
 
         Raises:
-            StateError: it remembers in a way that has no flat form.
+            InputError: its connections have no flat form.
+            StateError: it remembers in a way that has none.
         """
+        if any(link.parts or link.ids_BS is not None for link in state.links):
+            raise InputError(
+                "a connection that is made of others, or copies, has no flat form yet",
+                expected="one that attends by itself, or a fixed vector",
+                got="links inside links, or ids",
+                where="model.connection",
+                fix="use the engine `torch`, or export a model with another connection",
+            )
         return cls(tuple(map(_vectors, state.past)), tuple(len(link.written) for link in state.links))
 
     @property
