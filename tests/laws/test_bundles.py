@@ -18,7 +18,6 @@ from isthmus.core.files import sha256
 from isthmus.data.codec import Codec, CodecConfig
 from isthmus.model.bundle import CONFIG, MANIFEST, WEIGHTS, Bundle, load_weights, save_weights, weights_hash
 from isthmus.model.encoder_decoder import EncoderDecoder
-from isthmus.model.encoders.several_sources import SeveralSources
 from isthmus.model.transformer import Transformer
 from isthmus.text.build import train_tokenizer
 from isthmus.text.tokenizer import SymbolConfig, Tokenizer
@@ -52,8 +51,7 @@ def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
 
 def tables(model: EncoderDecoder) -> tuple[nn.Parameter, nn.Parameter, nn.Parameter]:
     """The embeddings of source and target, and of the output."""
-    first = "encoder.encoders.0.embedding" if isinstance(model.encoder, SeveralSources) else "encoder.embedding"
-    parts = [model.get_submodule(first), model.get_submodule("decoder.embedding"), model.head]
+    parts = [model.get_submodule("encoder.embedding"), model.get_submodule("decoder.embedding"), model.head]
     source, target, output = (dict(part.named_parameters())["weight"] for part in parts)
     return source, target, output
 

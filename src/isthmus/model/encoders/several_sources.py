@@ -48,6 +48,11 @@ class SeveralSources(Encoder):
         self.encoders = nn.ModuleList(encoders)
         self.kept = encoders[0].kept
 
+    @property
+    def embedding(self) -> nn.Module:
+        """What makes vectors of the ids of the first source; its table is that of all."""
+        return self.encoders[0].get_submodule("embedding")
+
     def forward(self, source: Padded) -> Memory:
         """Ids [B, S] to a memory of states [B, S, D].
 
