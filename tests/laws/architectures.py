@@ -21,7 +21,6 @@ from isthmus.model.build import ModelConfig, build
 from isthmus.model.decoders.recurrent import RecurrentDecoder
 from isthmus.model.decoders.transformer import TransformerDecoderLayer
 from isthmus.model.encoder_decoder import EncoderDecoder
-from isthmus.text.vocabulary import SEP
 from tests.laws.coverage import Coverage
 
 SOURCE_SIZE, TARGET_SIZE, D_MODEL, FIRST_ID = 29, 31, 14, 4
@@ -300,10 +299,9 @@ architectures: Final = pytest.mark.parametrize("architecture", list(_params()))
 
 
 def rows(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> list[list[int]]:
-    """Random ids, one row a length; in the middle stands what divides two sources, to others an id like any."""
+    """Random ids, one row a length."""
     generator = torch.Generator().manual_seed(seed)
-    found = [torch.randint(FIRST_ID, size, (length,), generator=generator).tolist() for length in lengths]
-    return [[*row[: len(row) // 2], SEP, *row[len(row) // 2 + 1 :]] if len(row) > 2 else row for row in found]
+    return [torch.randint(FIRST_ID, size, (length,), generator=generator).tolist() for length in lengths]
 
 
 def batch(*lengths: int, size: int = SOURCE_SIZE, seed: int = 0) -> Padded:
