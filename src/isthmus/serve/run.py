@@ -68,16 +68,16 @@ def serve_models(models: Models, limits: Limits, place: Place, version: str) -> 
     Raises:
         InputError: one cannot listen there.
     """
-    app = application(Service(models, limits), place.keys, place.origins, version)
-    config = uvicorn.Config(
-        app,
-        http="h11",
-        log_level="info",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(limits.seconds) + DRAIN,
-    )
-    with listening(place) as own:
+    with listening(place) as own:  # before uvicorn closes what others log to
+        app = application(Service(models, limits), place.keys, place.origins, version)
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            log_level="info",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(limits.seconds) + DRAIN,
+        )
         host, port = own.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         log = logging.getLogger("uvicorn.error")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from isthmus.core import errors
-from isthmus.core.errors import ConfigError, IsthmusError, StateError, TrainingError
+from isthmus.core.errors import ConfigError, ExportError, IsthmusError, StateError, TrainingError
 
 
 def test_an_error_says_what_is_known_and_nothing_else() -> None:
@@ -17,4 +17,4 @@ def test_an_error_says_what_is_known_and_nothing_else() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in vars(errors).values() if isinstance(kind, type)])
 def test_what_the_user_got_wrong_exits_with_two(kind: type[IsthmusError]) -> None:
     assert issubclass(kind, IsthmusError)
-    assert kind("rule").exit_code == (1 if kind in (IsthmusError, StateError, TrainingError) else 2)
+    assert kind("rule").exit_code == (1 if kind in (IsthmusError, StateError, TrainingError, ExportError) else 2)

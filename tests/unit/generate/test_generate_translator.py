@@ -220,7 +220,7 @@ def test_a_folder_that_is_no_bundle_is_an_error(tmp_path: Path) -> None:
 
 def test_keywords_are_the_options() -> None:
     keywords = set(inspect.signature(Translator.generate).parameters) - {"self", "texts", "options", "unknown"}
-    assert keywords == set(GenerationOptions.model_fields) - {"attention", "alignment", "alternatives"}
+    assert keywords == set(GenerationOptions.model_fields) - {"attention", "alignment", "alternatives", "token_scores"}
 
 
 def test_an_unknown_keyword_is_an_error_that_names_the_nearest(plain: Translator) -> None:
