@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isthmus.cli import answers, generation, options, reading
+from isthmus.cli.tasks import Task, tasks
 from isthmus.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +33,17 @@ def generate(
         list[str] | None, typer.Argument(metavar="TEXT", help="Inputs; without them, lines of standard input.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", metavar="FILE", help="Read the inputs from a file, one a line.")
+        Path | None,
+        typer.Option(
+            "--input", metavar="FILE", help="Read the inputs from a file, one a line; or all files of a folder."
+        ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write to a file, whole or not at all (default: standard output)."),
+        typer.Option(
+            metavar="FILE",
+            help="Write to a file, whole or not at all (default: standard output); of a folder, to a folder: what is there is done.",
+        ),
     ] = None,
     num_beams: generation.NumBeams = None,
     do_sample: generation.DoSample = None,
@@ -120,10 +127,7 @@ def generate(
     isthmus generate en-fr --input input.txt --n-best 5 --json
     """
     given = generation.given(locals())
-    inputs: Iterable[str | Example] = (
-        reading.whole(text or (), source) if document else reading.texts(text or (), source)
-    )
-    options.refuse_folder(output)
+    to_do = tasks(text or (), source, output, document)
     from isthmus.generate.load import load
 
     machine = load(
@@ -135,7 +139,6 @@ def generate(
         threads=threads,
         engine=engine,
     )
-    inputs = _of_several(inputs, machine.codec.config.sources or 1, source, document)
     given |= {"split_sentences": True} if document else {}
     given |= {"token_scores": as_json}
     chosen = generation.resolved(machine, given)
@@ -154,18 +157,19 @@ def generate(
     typed = not text and source is None and not document and sys.stdin.isatty()
     if stream:
         answers.check_stream(given, as_json)
-        _write(_streamed(machine, inputs, answers.for_stream(chosen), document), output)
-        return
-    found = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
-    _write(_written(found, shape), output)
+    for task in to_do:
+        inputs = _of_several(task, machine.codec.config.sources or 1, document)
+        if stream:
+            _write(_streamed(machine, inputs, answers.for_stream(chosen), document), task.output)
+        else:
+            found = _of_typed(machine, inputs, chosen) if typed else _of_all(machine, inputs, chosen)
+            _write(_written(found, shape), task.output)
 
 
-def _of_several(
-    inputs: Iterable[str | Example], sources: int, path: Path | None, document: bool
-) -> Iterable[str | Example]:
+def _of_several(task: Task, sources: int, document: bool) -> Iterable[str | Example]:
     """The inputs, taken apart where the model reads several sources."""
     if sources == 1:
-        return inputs
+        return task.inputs
     if document:
         raise InputError(
             "a document is one text",
@@ -174,7 +178,7 @@ def _of_several(
             where="the command line",
             fix="leave out --document",
         )
-    return reading.examples((str(one) for one in inputs), sources, path)
+    return reading.examples(task.inputs, sources, task.path)
 
 
 def _shown(one: str | Example) -> str:
