@@ -89,7 +89,10 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "train: nothing to resume": ((*TRAIN, "recipe.toml", "--resume"), ("there is no run to resume",)),
     "train: half of the pairs": ((*TRAIN, "--source", "three.txt"), ("got: --source alone",)),
     "generate: missing input": (("generate", "model", "--input", "gone.txt"), ("the input does not exist",)),
-    "generate: folder as input": (("generate", "model", "--input", "model"), ("a folder of inputs is answered into a folder",)),
+    "generate: folder as input": (
+        ("generate", "model", "--input", "model"),
+        ("a folder of inputs is answered into a folder",),
+    ),
     "generate: folder as output": (("generate", "model", "ab", "--output", "model"), ("the output must be a file",)),
     "generate: output below a file": (
         ("generate", "model", "ab", "--output", "good.tsv/out.txt"),

@@ -21,8 +21,8 @@ from tests.unit.generate.tiny_bundle import tiny_bundle
 LINES = ["ab cd", "efg ab", "bad"]
 
 ROWS_OF_IDS = {"bad_words_ids", "force_words_ids", "allowed_outputs_ids"}
-WITHOUT_FLAG = {"max_new_tokens", "min_new_tokens", "attention", "split_sentences"} | ROWS_OF_IDS
-"""Second names, rows of ids, what no output shows, and what --document says."""
+WITHOUT_FLAG = {"max_new_tokens", "min_new_tokens", "attention", "split_sentences", "token_scores"} | ROWS_OF_IDS
+"""Second names, rows of ids, what no output shows, and what --document or --json says."""
 
 ONLY_GENERATE = {"num_return_sequences", "without_replacement", "alignment", "alternatives"}
 """What a score of the best output has no use for."""
