@@ -62,42 +62,22 @@ def specification(model: EncoderDecoder, config: ModelConfig, codec: Codec) -> t
 
 
 def _encoder(encoder: TransformerEncoderConfig, config: ModelConfig) -> Any:
-    positions, layer = config.embedding.positions, encoder.layer
+    layer = encoder.layer
     spec = transformer_spec.TransformerEncoderSpec(
         encoder.layers,
         layer.heads,
-        pre_norm=True,
-        no_final_norm=not _final_norm(encoder),
-        activation=ACTIVATIONS[layer.activation],
-        layernorm_embedding=config.embedding.norm,
-        ffn_glu=layer.activation in GATED,
-        rms_norm=layer.norm == "rms",
-        num_heads_kv=_grouped(layer.heads, layer.key_value_heads),
-        head_dim=layer.head_size,
-        rotary_dim=0 if positions.kind == "rotary" else None,
-        rotary_interleave=False,
-        rotary_base=positions.base,
+        **_alike(encoder, config),
     )
     _around(spec, config, layer)
     return spec
 
 
 def _decoder(decoder: TransformerDecoderConfig, connection: MultiHeadAttentionConfig, config: ModelConfig) -> Any:
-    positions, layer = config.embedding.positions, decoder.layer
+    layer = decoder.layer
     spec = transformer_spec.TransformerDecoderSpec(
         decoder.layers,
         layer.heads,
-        pre_norm=True,
-        no_final_norm=not _final_norm(decoder),
-        activation=ACTIVATIONS[layer.activation],
-        layernorm_embedding=config.embedding.norm,
-        ffn_glu=layer.activation in GATED,
-        rms_norm=layer.norm == "rms",
-        num_heads_kv=_grouped(layer.heads, layer.key_value_heads),
-        head_dim=layer.head_size,
-        rotary_dim=0 if positions.kind == "rotary" else None,
-        rotary_interleave=False,
-        rotary_base=positions.base,
+        **_alike(decoder, config),
         alignment_heads=0,
     )
     for one in spec.layer:
@@ -112,6 +92,24 @@ def _decoder(decoder: TransformerDecoderConfig, connection: MultiHeadAttentionCo
         spec.scale_outputs = config.head.scale
     _around(spec, config, layer)
     return spec
+
+
+def _alike(side: TransformerEncoderConfig | TransformerDecoderConfig, config: ModelConfig) -> dict[str, Any]:
+    """What the specifications of both sides are told by the same names."""
+    positions, layer = config.embedding.positions, side.layer
+    return {
+        "pre_norm": True,
+        "no_final_norm": not _final_norm(side),
+        "activation": ACTIVATIONS[layer.activation],
+        "layernorm_embedding": config.embedding.norm,
+        "ffn_glu": layer.activation in GATED,
+        "rms_norm": layer.norm == "rms",
+        "num_heads_kv": _grouped(layer.heads, layer.key_value_heads),
+        "head_dim": layer.head_size,
+        "rotary_dim": 0 if positions.kind == "rotary" else None,
+        "rotary_interleave": False,
+        "rotary_base": positions.base,
+    }
 
 
 def _around(spec: Any, config: ModelConfig, layer: LayerConfig) -> None:
