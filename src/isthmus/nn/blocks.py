@@ -54,20 +54,24 @@ class FeedForward(nn.Module):
         self.outer = projection(inner, d_model, bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """States [B, T, D] to states [B, T, D]."""
-        inner_BTF = self.inner(x_BTD)
+        """States [B, T, D] to states [B, T, D].
+
+        All positions N in one row: an activation in place on what is not a view needs no copies in the backward pass.
+        """
+        x_ND = x_BTD.flatten(0, -2)
+        inner_NF = self.inner(x_ND)
         if self.activation == "swiglu" and self.gate is not None:
-            inner_BTF = functional.silu(self.gate(x_BTD)) * inner_BTF
+            inner_NF = functional.silu(self.gate(x_ND)) * inner_NF
         elif self.activation == "geglu-tanh" and self.gate is not None:
-            inner_BTF = functional.gelu(self.gate(x_BTD), approximate="tanh") * inner_BTF
+            inner_NF = functional.gelu(self.gate(x_ND), approximate="tanh") * inner_NF
         elif self.activation in ("gelu", "gelu-tanh"):
-            inner_BTF = functional.gelu(inner_BTF, approximate="tanh" if self.activation == "gelu-tanh" else "none")
+            inner_NF = functional.gelu(inner_NF, approximate="tanh" if self.activation == "gelu-tanh" else "none")
         elif self.activation == "silu":
-            inner_BTF = functional.silu(inner_BTF)
+            inner_NF = functional.silu(inner_NF)
         else:
-            inner_BTF = functional.relu(inner_BTF, inplace=True)
-        outer_BTD: Tensor = self.outer(dropout(inner_BTF, self.dropout, self.training))
-        return outer_BTD
+            inner_NF = functional.relu(inner_NF, inplace=True)
+        outer_ND: Tensor = self.outer(dropout(inner_NF, self.dropout, self.training))
+        return outer_ND.view(x_BTD.shape)
 
 
 class Residual(nn.Module):
