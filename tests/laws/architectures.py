@@ -25,6 +25,8 @@ from tests.laws.coverage import Coverage
 
 SOURCE_SIZE, TARGET_SIZE, D_MODEL, FIRST_ID = 29, 31, 14, 4
 TWO_WAY: Final = "two-way"
+JOINT: Final = "joint"
+JOINTS: Final = (JOINT, "joint-own-layer")
 NONE: Final = "none"
 BY_DISTANCE: Final = ("alibi-all", "t5-target", "xl-none")
 NEAR_DISTANCES: Final = ("attention", "additive", "two-way")
@@ -91,6 +93,8 @@ MORE_CONNECTIONS: Final[Mapping[str, Table]] = MappingProxyType(
         "fertility": {"kind": "coverage", "coverage": "fertility"},
         "neural-coverage": {"kind": "coverage", "coverage": "neural", "size": 3},
         "interactive": {"kind": "interactive-attention"},
+        JOINT: {"kind": "joint-attention", "heads": 6, "key_value_heads": 2, "head_size": 5, "scale": 0.7},
+        "joint-own-layer": {"kind": "depth", "depth": "own", "read": {"kind": "joint-attention", "heads": 2}},
         "slots": {"kind": "slots", "count": 3, "heads": 7, "read": {"kind": "multi-head-attention", "heads": 2}},
         "own-layer": {"kind": "depth", "depth": "own", "read": {"kind": "global-attention", "similarity": "general"}},
         "mixed-layers": {"kind": "depth", "depth": "mix", "read": {"kind": "multi-head-attention", "heads": 7}},
@@ -113,6 +117,7 @@ TWO_WAYS: Final = (
     "fertility",
     "neural-coverage",
     "interactive",
+    *JOINTS,
     "copying-covered",
     "hierarchical",
 )
@@ -204,6 +209,8 @@ class Architecture:
             "decoder": _small(DECODERS[self.decoder], rotary),
             "connection": ALL_CONNECTIONS[self.connection] or CONNECTIONS["attention"],
         }
+        if self.connection in JOINTS and not self.recurrent_decoder:
+            table["decoder"]["past"] = NONE
         if self.connection in COPYING:
             table["head"] = {"kind": "pointer-generator"}
         if self.connection in SEVERAL:
@@ -251,7 +258,7 @@ def makes_sense(one: Architecture) -> bool:
         (one.encoder, one.decoder) not in PARTNERS or one.outside not in PARTNER_OUTSIDES
     ):
         return False
-    if one.connection in ("own-layer", "mixed-layers") and one.encoder != "grouped":
+    if one.connection in ("own-layer", "mixed-layers", "joint-own-layer") and one.encoder != "grouped":
         return False
     return one.outside not in IN_ATTENTION or one.attending_encoder or one.attending_decoder
 

@@ -35,7 +35,7 @@ def may_be_idle(architecture: Architecture) -> tuple[str, ...]:
     """Who reads a summary asks nothing and sees no states; else nobody may read it; softmax sees no bias of its scores."""
     if architecture.connection in WITHOUT_WEIGHTS:
         return ("around_connection.norm", "summary.score.bias", "encoder.output")
-    below = architecture.connection in ("own-layer", "mixed-layers")  # read before the final norm
+    below = architecture.connection in ("own-layer", "joint-own-layer", "mixed-layers")  # read before the final norm
     return ("summary", "encoder.final_norm") if below else ("summary",)
 
 

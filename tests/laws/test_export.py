@@ -6,6 +6,7 @@ B row, S source position, C cache slot.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import pytest
@@ -62,7 +63,7 @@ class Start(nn.Module):
         self, states_BSD: Tensor, mask_BS: Tensor, summary_BD: Tensor, layers: list[Tensor], more: list[Tensor]
     ) -> list[Tensor]:
         state = self.model.start(Memory(states_BSD, mask_BS, summary_BD, tuple(layers), *more), remember=False)
-        return [tensor for link in state.links for tensor in flat_link(link)]
+        return [tensor for link in state.links for tensor in flat_link(begun(link))]
 
 
 class Step(nn.Module):
@@ -122,6 +123,8 @@ def flat_past(state: DecoderState, slots: int = 0) -> list[Tensor]:
 def past_from(tensors: Sequence[Tensor], model: EncoderDecoder) -> tuple[Past, ...]:
     """The inverse of `flat_past`."""
     if not isinstance(model.decoder, RecurrentDecoder):
+        if not tensors:
+            return ()
         if tensors[0].dim() == 2:
             return tuple(RecurrentPast((part,)) for part in tensors)
         return tuple(KeyValueCache(keys, values) for keys, values in grouped(tensors, 2))
@@ -141,9 +144,18 @@ def link_shapes(link: Link, rows: Any, width: Any, positions: int) -> list[dict[
     along = {axis: width} if link.keys.shape[axis] == positions else {}
     mask = {1: width} if link.mask_BS.shape[1] == positions else {}
     parts = [shape for part in link.parts for shape in link_shapes(part, rows, width, positions)]
-    written = [{0: rows, 1: width} for _ in link.written]
+    past = Dim("past", max=1024)
+    written = [{0: rows, (a := part.dim() - 2): width if part.shape[a] == positions else past} for part in link.written]
     ids = [] if link.ids_BS is None else [{0: rows, 1: width}]
     return [{0: rows, **along}, {0: rows, **along}, {0: rows, **mask}, *written, *parts, *ids]
+
+
+def begun(link: Link) -> Link:
+    """The link, where what is written grows from nothing behind two slots that are not real: no export has a size that may be 0."""
+    grows = any(part.shape[-2] == 0 for part in link.written)
+    pad = torch.nn.functional.pad
+    written = tuple(pad(part, (0, 0, 2, 0)) for part in link.written) if grows else link.written
+    return replace(link, written=written, parts=tuple(begun(part) for part in link.parts))
 
 
 def wide(source: Padded) -> Padded:
@@ -175,6 +187,7 @@ def exported_start(model: EncoderDecoder, memory: Memory) -> nn.Module:
 def exported_step(model: EncoderDecoder, memory: Memory) -> nn.Module:
     rows, width, slots = Dim("rows", max=4096), Dim("width", max=1024), Dim("slots", max=1024)
     state = model.start(memory)
+    state = replace(state, links=tuple(begun(link) for link in state.links))
     links = [tensor for link in state.links for tensor in flat_link(link)]
     shapes = {
         "token_B1": {0: rows},

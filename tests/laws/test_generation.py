@@ -39,7 +39,7 @@ def varied(architecture: Architecture) -> EncoderDecoder:
             ):
                 continue
             if "connection" in name or "summary" in name:
-                parameter.mul_(1.5 if architecture.connection == "own-layer" else 3.0)
+                parameter.mul_(1.5 if architecture.connection.endswith("own-layer") else 3.0)
             elif parameter.dim() == 2 and "positions" not in name:
                 parameter.mul_(1.5)
     return model

@@ -16,6 +16,7 @@ from tests.learning.test_classical_presets import D_MODEL, RULES, VOCABULARY, le
 HEADS, INNER, MOST = 4, 128, 4
 SEGMENT = 3  # so short that every sequence is divided
 CONVOLUTIONAL = {"encoder": {"kind": "convolutional", "layers": 3, "dropout": 0.0}, "decoder": {"past": "ssru"}}
+JOINT = {"connection": {"kind": "joint-attention", "heads": HEADS}, "decoder": {"past": "none"}}
 BY_DISTANCE = {"embedding": {"positions": {"kind": "t5"}}, "decoder": {"past": "ssru"}}
 
 
@@ -48,8 +49,12 @@ def test_a_preset_learns(tmp_path: Path, name: str, rule: str) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "rule", "steps"),
-    [(BY_DISTANCE, "sort", 300), pytest.param(CONVOLUTIONAL, "reverse", 600, marks=pytest.mark.slow)],
-    ids=["t5-ssru", "convolutional-ssru"],
+    [
+        (BY_DISTANCE, "sort", 300),
+        (JOINT, "reverse", 300),
+        pytest.param(CONVOLUTIONAL, "reverse", 600, marks=pytest.mark.slow),
+    ],
+    ids=["t5-ssru", "joint", "convolutional-ssru"],
 )
 def test_parts_of_no_preset_learn(tmp_path: Path, changes: dict[str, Any], rule: str, steps: int) -> None:
     assert learn(small("tiny", **changes), RULES[rule], steps, tmp_path) >= 0.95

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from isthmus.core.errors import InputError
 from isthmus.core.padded import Padded
 from isthmus.core.runtime import Runtime
 from isthmus.engines.onnx.engine import OnnxEngine
@@ -46,3 +47,11 @@ def test_scores_and_beams_are_the_same(architecture: Architecture, tmp_path: Pat
     assert looked[0] is not None
     assert looked[1] is not None
     torch.testing.assert_close(looked[0], looked[1], rtol=1e-5, atol=1e-6)
+
+
+def test_what_grows_with_every_token_is_refused(tmp_path: Path) -> None:
+    bundle = bundle_of(Architecture("grouped", "joint", "grouped", "sinusoidal-all").config)
+    with pytest.raises(InputError) as caught:
+        write(bundle, tmp_path)
+    assert caught.value.where == "model.connection"
+    assert not list(tmp_path.iterdir())

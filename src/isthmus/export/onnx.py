@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from isthmus.core.errors import ExportError
+from isthmus.core.errors import ExportError, InputError
 from isthmus.core.files import new_folder
 from isthmus.core.runtime import Runtime
 from isthmus.engines.onnx.engine import OnnxEngine
@@ -39,6 +39,7 @@ def export(source: Source, out: Path, runtime: Runtime) -> Comparison:
 
     Raises:
         ExportError: the two differ.
+        InputError: a connection writes more with every token.
     """
     with new_folder(out) as folder:
         written = write(source.bundle, folder, source.card("ONNX"))
@@ -60,8 +61,19 @@ def write(bundle: Bundle, folder: Path, card: str = "") -> tuple[int, ...]:
 
     Returns:
         for each link, how many tensors decoding writes into it.
+
+    Raises:
+        InputError: a connection writes more with every token.
     """
     past, links, layout = example(bundle.model, ROWS, WIDTH, SLOTS)
+    if any(not each.numel() for each in links):
+        raise InputError(
+            "a graph of one step holds what is rewritten, not what grows with every token",
+            expected="a connection that leaves its link as large as it is",
+            got="one that writes each token behind the others",
+            where="model.connection",
+            fix="take multi-head attention instead of joint attention, or generate with the bundle itself",
+        )
     _, wider, _ = example(bundle.model, ROWS, WIDTH + 1, SLOTS)
     rows, width, slots = Dim("rows", max=MOST), Dim("width", max=MOST), Dim("slots", max=MOST)
     ids, lengths = torch.full((ROWS, WIDTH), 4), torch.tensor([WIDTH, 2, 5])

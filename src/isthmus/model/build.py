@@ -21,6 +21,7 @@ from isthmus.model.connections.depth import DepthConfig
 from isthmus.model.connections.fixed_vector import FixedVectorConfig
 from isthmus.model.connections.global_attention import GlobalAttentionConfig
 from isthmus.model.connections.interactive_attention import InteractiveAttentionConfig
+from isthmus.model.connections.joint_attention import JointAttentionConfig
 from isthmus.model.connections.local_attention import LocalAttentionConfig
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
 from isthmus.model.connections.no_connection import NoConnectionConfig
@@ -58,6 +59,7 @@ ConnectionConfig = Annotated[
     | LocalAttentionConfig
     | CoverageConfig
     | InteractiveAttentionConfig
+    | JointAttentionConfig
     | NoConnectionConfig
     | SlotsConfig
     | DepthConfig
@@ -212,6 +214,40 @@ def _check_fit(config: ModelConfig) -> None:
             where="model.embedding.positions",
             fix='set kind = "none" for recurrent parts, which know the order without, or take positions that are added to embeddings',
         )
+    if isinstance(decoder, TransformerDecoderConfig):
+        _check_past(decoder, connection, positions)
+
+
+def _check_past(decoder: TransformerDecoderConfig, connection: ConnectionConfig, positions: PositionConfig) -> None:
+    """One part of a Transformer decoder looks back, and knows where it looks."""
+    joint = _reads_jointly(connection)
+    if joint != (decoder.past == "none"):
+        raise ConfigError(
+            "joint attention looks back in place of the decoder's layers, and nothing else does",
+            expected='connection `joint-attention` with past = "none"',
+            got=f'connection `{connection.kind}` with past = "{decoder.past}"',
+            where="model.decoder.past",
+            fix=f'set it to "{"none" if joint else "self-attention"}", or take another connection',
+        )
+    if joint and positions.in_attention:
+        raise ConfigError(
+            f"{positions.kind} positions act in self-attention, and joint attention does not know them",
+            expected="positions that are added to embeddings",
+            got=f'kind = "{positions.kind}"',
+            where="model.embedding.positions",
+            fix='set kind = "sinusoidal" or "learned"',
+        )
+
+
+def _reads_jointly(connection: ConnectionConfig) -> bool:
+    """Whether it is joint attention, or reads by it."""
+    match connection:
+        case JointAttentionConfig():
+            return True
+        case DepthConfig() | SlotsConfig() | CopyingConfig() | CombinationConfig():
+            return isinstance(connection.read, JointAttentionConfig)
+        case _:
+            return False
 
 
 def _check_copying(config: ModelConfig, source_size: int, target_size: int) -> None:

@@ -10,6 +10,7 @@ from isthmus.model.connections import (
     coverage,
     global_attention,
     interactive_attention,
+    joint_attention,
     local_attention,
     multi_head_attention,
 )
@@ -17,6 +18,7 @@ from isthmus.model.connections.connection import Connection
 from isthmus.model.connections.coverage import CoverageConfig
 from isthmus.model.connections.global_attention import GlobalAttentionConfig
 from isthmus.model.connections.interactive_attention import InteractiveAttentionConfig
+from isthmus.model.connections.joint_attention import JointAttentionConfig
 from isthmus.model.connections.local_attention import LocalAttentionConfig
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
 from isthmus.model.sizes import Sizes
@@ -26,7 +28,8 @@ AttentionConfig = Annotated[
     | GlobalAttentionConfig
     | LocalAttentionConfig
     | CoverageConfig
-    | InteractiveAttentionConfig,
+    | InteractiveAttentionConfig
+    | JointAttentionConfig,
     Field(discriminator="kind"),
 ]
 
@@ -48,5 +51,7 @@ def build_attention(config: AttentionConfig, sizes: Sizes) -> Connection:
             return coverage.build(config, sizes)
         case InteractiveAttentionConfig():
             return interactive_attention.build(config, sizes)
+        case JointAttentionConfig():
+            return joint_attention.build(config, sizes)
         case other:
             assert_never(other)

@@ -1,6 +1,7 @@
 """The Transformer decoder (Vaswani et al. 2017, section 3.1): causal self-attention, a connection to the memory, feed-forward.
 
-In place of self-attention a layer may have a simpler simple recurrent unit (Kim et al. 2019).
+In place of self-attention a layer may have a simpler simple recurrent unit (Kim et al. 2019), or nothing, where the connection looks
+back as well.
 
 B row, T target position, D model.
 """
@@ -47,8 +48,8 @@ class TransformerDecoderConfig(Config):
         kind: names the decoder.
         layers: how many layers.
         layer: what each is.
-        past: how a layer looks back at earlier tokens: `self-attention`, or `ssru`, whose steps never get slower (and for which the
-            fields of `layer` about attention mean nothing).
+        past: how a layer looks back at earlier tokens: `self-attention`; `ssru`, whose steps never get slower; or `none`, for the
+            connection `joint-attention`, which does it. Without self-attention the fields of `layer` about it mean nothing.
         final_norm: a norm after the last layer; `None`: with pre-norm.
         recompute: whether the inside of each layer is computed again in the backward pass instead of being kept.
     """
@@ -56,7 +57,7 @@ class TransformerDecoderConfig(Config):
     kind: Literal["transformer"] = "transformer"
     layers: int = Field(default=6, ge=1)
     layer: LayerConfig = LayerConfig()
-    past: Literal["self-attention", "ssru"] = "self-attention"
+    past: Literal["self-attention", "ssru", "none"] = "self-attention"
     final_norm: bool | None = None
     recompute: bool = False
 
@@ -82,7 +83,7 @@ class TransformerDecoderLayer(nn.Module):
     """x + SelfAttention(x), x + Connection(x, memory), x + FeedForward(x), each with its norm.
 
     Args:
-        attention: the self-attention, or what stands in its place.
+        attention: the self-attention, or what stands in its place; `None` for nothing.
         connection: reads the memory.
         feed_forward: the feed-forward layer.
         around: the residuals around the three.
@@ -90,21 +91,23 @@ class TransformerDecoderLayer(nn.Module):
 
     def __init__(
         self,
-        attention: SelfAttention | SimplerRecurrentUnit,
+        attention: SelfAttention | SimplerRecurrentUnit | None,
         connection: Connection,
         feed_forward: FeedForward,
         around: tuple[Residual, Residual, Residual],
     ) -> None:
         super().__init__()
         self.attention, self.connection, self.feed_forward = attention, connection, feed_forward
-        self.around_attention, self.around_connection, self.around_feed_forward = around
+        around_attention, self.around_connection, self.around_feed_forward = around
+        self.around_attention = None if attention is None else around_attention
 
     def forward(
         self, x_BTD: Tensor, block: Block, past: Past | None, link: Link
     ) -> tuple[Tensor, Reading, Link, Past | None]:
         """States to states [B, T, D], with what the connection read, its link, and the past (a cache is written in place)."""
-        seen_BTD, past = self.attention(self.around_attention.enter(x_BTD), block.allowed, block.position_BT, past)
-        x_BTD = self.around_attention.leave(x_BTD, seen_BTD)
+        if self.attention is not None and self.around_attention is not None:
+            seen_BTD, past = self.attention(self.around_attention.enter(x_BTD), block.allowed, block.position_BT, past)
+            x_BTD = self.around_attention.leave(x_BTD, seen_BTD)
         query_BTD = self.around_connection.enter(x_BTD)
         reading, link = self.connection(query_BTD, link, block.position_B, block.weights)
         x_BTD = self.around_connection.leave(x_BTD, reading.context_BTD)
@@ -143,7 +146,8 @@ class TransformerDecoder(Decoder):
     def start(self, memory: Memory, remember: bool = True) -> DecoderState:
         """Prepare each layer's link, and an empty past where more than one block will be read."""
         rows = memory.mask_BS.shape[0]
-        past = tuple(layer.attention.empty_past(rows, memory.states_BSD) for layer in self._layers)
+        attentions = [layer.attention for layer in self._layers if layer.attention is not None]
+        past = tuple(attention.empty_past(rows, memory.states_BSD) for attention in attentions)
         row_B = torch.arange(rows, device=memory.mask_BS.device)
         links = tuple(layer.connection.prepare(memory) for layer in self._layers)
         return DecoderState(torch.zeros_like(row_B), past if remember else (), links, row_B, remember)
@@ -217,8 +221,10 @@ def _check_block(block: int, state: DecoderState, attend_BTT: Tensor | None) -> 
 
 def _looking_back(
     config: TransformerDecoderConfig, positions: PositionConfig, d_model: int
-) -> Sequence[SelfAttention | SimplerRecurrentUnit]:
+) -> Sequence[SelfAttention | SimplerRecurrentUnit | None]:
     """The self-attention of each layer, or what stands in its place."""
+    if config.past == "none":
+        return [None] * config.layers
     if config.past == "ssru":
         return [SimplerRecurrentUnit(d_model) for _ in range(config.layers)]
     return build_self_attentions(config.layer, positions, d_model, config.layers, causal=True)
