@@ -25,6 +25,7 @@ from tests.reference.test_ctranslate2 import bundle_of
 KINDS = (
     Architecture("grouped", "attention", "rms-swiglu", "rotary-none"),
     Architecture("lstm-reversed", "local", "luong-feeding", "learned-target"),
+    Architecture("grouped", "interactive", "grouped", "sinusoidal-all"),
     Architecture("gru-both-ways", "additive", "bahdanau", "none-source-target"),
 )
 LONGEST = 20  # more than the slots that caches begin with

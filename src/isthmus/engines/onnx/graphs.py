@@ -59,7 +59,7 @@ class Step(nn.Module):
 
 
 def example(model: EncoderDecoder, rows: int, width: int, slots: int) -> tuple[list[Tensor], list[Tensor], Layout]:
-    """A past and links of a made-up source, to export with.
+    """A past and links of a made-up source, to export with; no two of them are one tensor, or an exporter takes them for one input.
 
     Args:
         model: what is exported.
@@ -70,4 +70,4 @@ def example(model: EncoderDecoder, rows: int, width: int, slots: int) -> tuple[l
     source = Padded.of([[4 + place % 2 for place in range(width)] for _ in range(rows)])
     with torch.no_grad():
         state = model.start(model.encode(source))
-    return flat_past(state.past, slots), flat_links(state.links), Layout.of(state)
+    return flat_past(state.past, slots), [each.clone() for each in flat_links(state.links)], Layout.of(state)
