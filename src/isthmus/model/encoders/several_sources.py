@@ -87,8 +87,9 @@ def numbered(source: Padded, count: int) -> Tensor:
 
 
 def _alone(source: Padded, order_BS: Tensor, length_B: Tensor) -> Padded:
-    """One source of each row, its positions in front."""
-    width = order_BS.shape[1] if torch.compiler.is_compiling() or not len(length_B) else int(length_B.max())
+    """One source of each row, its positions in front; as wide as the longest where asking for that costs nothing."""
+    asked = length_B.device.type == "cpu" and len(length_B) > 0 and not torch.compiler.is_compiling()
+    width = int(length_B.max()) if asked else order_BS.shape[1]
     order_BW = order_BS[:, :width]
     attend = source.attend_BTT
     if attend is not None:

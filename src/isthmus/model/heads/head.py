@@ -6,11 +6,14 @@ B row, T target position, D model, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
+
+Take = Callable[[Tensor], Tensor]
 
 
 class Head(nn.Module, ABC):
@@ -54,3 +57,21 @@ class Head(nn.Module, ABC):
         Returns:
             A float32 scalar.
         """
+
+
+def flattened(x: Tensor) -> Tensor:
+    """All positions in a row: [B, T, ...] -> [B·T, ...]."""
+    return x.flatten(0, 1)
+
+
+def counting(target: Padded, weight_B: Tensor | None) -> tuple[Take, Tensor | None]:
+    """How to take the positions that count, [B, T, ...] -> [N, ...], and their weights.
+
+    On a CPU these are the real positions. Elsewhere finding them would wait for the device: there it is all positions, and those of
+    padding weigh 0.
+    """
+    mask_BT = target.mask_BT
+    if mask_BT.device.type == "cpu":
+        return lambda x: x[mask_BT], None if weight_B is None else weight_B[:, None].expand_as(mask_BT)[mask_BT].float()
+    weight_BT = mask_BT.float() if weight_B is None else mask_BT * weight_B[:, None].float()
+    return flattened, weight_BT.flatten()

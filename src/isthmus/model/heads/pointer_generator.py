@@ -18,7 +18,7 @@ from isthmus.core.config import Config
 from isthmus.core.errors import StateError
 from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
-from isthmus.model.heads.head import Head
+from isthmus.model.heads.head import Head, Take, counting, flattened
 from isthmus.nn.attention import projection
 
 CHUNK = 256  # positions whose distributions over the vocabulary exist at once
@@ -56,8 +56,8 @@ class Offers:
     ids_NS: Tensor
 
     @classmethod
-    def of(cls, decoded: Decoded, chosen_BT: Tensor | None = None) -> Offers:
-        """Those of the chosen positions, or of all.
+    def of(cls, decoded: Decoded, take: Take = flattened) -> Offers:
+        """Those of the positions that are taken, of all by default.
 
         Raises:
             StateError: the connection offers nothing to copy.
@@ -72,7 +72,7 @@ class Offers:
             )
         ids_BTS = last.ids_BS[:, None].expand_as(last.copy_BTS)
         parts = decoded.features_BTD, last.context_BTD, last.copy_BTS, ids_BTS
-        return cls(*(part.flatten(0, 1) if chosen_BT is None else part[chosen_BT] for part in parts))
+        return cls(*(take(part) for part in parts))
 
     def chunks(self) -> Iterator[tuple[slice, Offers]]:
         """Some positions at a time, and which they are."""
@@ -113,29 +113,28 @@ class PointerGeneratorHead(Head):
         self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Σ -log p(target) over real positions and their count, by chunks."""
-        mask_BT, target_N = target.mask_BT, target.ids_BT[target.mask_BT]
-        weight_N = _weights(mask_BT, weight_B)
+        take, weight_N = counting(target, weight_B)
+        target_N = take(target.ids_BT)
 
         def loss(part: slice, log_probs_NV: Tensor) -> Tensor:
             nll_N = -log_probs_NV.gather(1, target_N[part, None])[:, 0]
             loss_N = (1 - smoothing) * nll_N - smoothing * log_probs_NV.mean(dim=-1)
-            return (loss_N * weight_N[part]).sum()
+            return (loss_N if weight_N is None else loss_N * weight_N[part]).sum()
 
         total = decoded.features_BTD.new_zeros((), dtype=torch.float32)
-        for part, offers in Offers.of(decoded, mask_BT).chunks():
+        for part, offers in Offers.of(decoded, take).chunks():
             total = total + self._summed(lambda one, part=part: loss(part, one), offers)
-        return total, weight_N.sum()
+        return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
 
     def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
         """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions, by chunks."""
-        mask_BT = target.mask_BT
-        weight_N = _weights(mask_BT, weight_B)
-        total = weight_N.new_zeros(())
-        pairs = zip(Offers.of(one, mask_BT).chunks(), Offers.of(other, mask_BT).chunks(), strict=True)
+        take, weight_N = counting(target, weight_B)
+        total = one.features_BTD.new_zeros((), dtype=torch.float32)
+        pairs = zip(Offers.of(one, take).chunks(), Offers.of(other, take).chunks(), strict=True)
 
         def apart(part: slice, log_p_NV: Tensor, log_q_NV: Tensor) -> Tensor:
             apart_N = ((log_p_NV.exp() - log_q_NV.exp()) * (log_p_NV - log_q_NV)).sum(dim=-1) / 2
-            return (apart_N * weight_N[part]).sum()
+            return (apart_N if weight_N is None else apart_N * weight_N[part]).sum()
 
         for (part, first), (_, second) in pairs:
             total = total + self._summed(lambda p, q, part=part: apart(part, p, q), first, second)
@@ -164,12 +163,6 @@ class PointerGeneratorHead(Head):
         some_NV = copied_NV > LEAST
         log_copied_NV = functional.logsigmoid(-gate_N1) + torch.where(some_NV, copied_NV, 1.0).log()
         return torch.where(some_NV, torch.logaddexp(generated_NV, log_copied_NV), generated_NV)
-
-
-def _weights(mask_BT: Tensor, weight_B: Tensor | None) -> Tensor:
-    """The weight of each real position [N]."""
-    weight_BT = mask_BT.float() if weight_B is None else weight_B[:, None].expand_as(mask_BT).float()
-    return weight_BT[mask_BT]
 
 
 def build(config: PointerGeneratorHeadConfig, weight: nn.Parameter, d_context: int) -> PointerGeneratorHead:

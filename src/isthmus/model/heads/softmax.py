@@ -5,7 +5,6 @@ B row, T target position, D model, V vocabulary, N real target positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, final
 
 import torch
@@ -15,7 +14,7 @@ from torch.nn import functional
 from isthmus.core.config import Config
 from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
-from isthmus.model.heads.head import Head
+from isthmus.model.heads.head import Head, counting
 from isthmus.nn.cross_entropy import cross_entropy
 from isthmus.nn.divergence import symmetric_divergence
 from isthmus.nn.packed import Packable, PackedLinear
@@ -69,32 +68,19 @@ class SoftmaxHead(Head, Packable):
         self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Σ -log p(target) over real positions and their count, by chunks."""
-        take, weight_N = _counting(target, weight_B)
+        take, weight_N = counting(target, weight_B)
         features_ND, target_N = self._scaled(take(decoded.features_BTD)), take(target.ids_BT)
         total = cross_entropy(features_ND, self.weight, self.bias, target_N, weight_N, smoothing)
         return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
 
     def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
         """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions, by chunks."""
-        take, weight_N = _counting(target, weight_B)
+        take, weight_N = counting(target, weight_B)
         one_ND, other_ND = (self._scaled(take(each.features_BTD)) for each in (one, other))
         return symmetric_divergence(one_ND, other_ND, self.weight, self.bias, weight_N)
 
     def _scaled(self, features: Tensor) -> Tensor:
         return features if self.scale == 1.0 else features * self.scale
-
-
-def _counting(target: Padded, weight_B: Tensor | None) -> tuple[Callable[[Tensor], Tensor], Tensor | None]:
-    """How to take the positions that count, [B, T, ...] -> [N, ...], and their weights.
-
-    On a CPU these are the real positions. Elsewhere finding them would wait for the device: there it is all positions, and those of
-    padding weigh 0.
-    """
-    mask_BT = target.mask_BT
-    if mask_BT.device.type == "cpu":
-        return lambda x: x[mask_BT], None if weight_B is None else weight_B[:, None].expand_as(mask_BT)[mask_BT].float()
-    weight_BT = mask_BT.float() if weight_B is None else mask_BT * weight_B[:, None].float()
-    return lambda x: x.flatten(0, 1), weight_BT.flatten()
 
 
 def build(config: SoftmaxHeadConfig, weight: nn.Parameter) -> SoftmaxHead:
