@@ -193,6 +193,35 @@ class HeadShape:
     head_size: int | None
 
 
+class MultiHeadConfig(Config):
+    """Configuration of attention in several heads.
+
+    Attributes:
+        heads: query heads H.
+        key_value_heads: key/value heads G; `None` is H.
+        head_size: K; `None` is d_model / H.
+        scale: factor on query-key products; `None` is 1/sqrt(K).
+        bias: whether the projections add a bias.
+        dropout: probability to drop an attention weight.
+    """
+
+    heads: int = Field(default=8, ge=1)
+    key_value_heads: int | None = Field(default=None, ge=1)
+    head_size: int | None = Field(default=None, ge=1)
+    scale: float | None = None
+    bias: bool = True
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def sizes(self, d_model: int) -> HeadSizes:
+        """The sizes of a connection of this kind, checked.
+
+        Raises:
+            ConfigError: heads do not divide as they must.
+        """
+        shape = HeadShape(self.heads, self.key_value_heads, self.head_size)
+        return head_sizes(shape, d_model, self.scale, self.bias, "model.connection")
+
+
 def head_sizes(shape: HeadShape, d_model: int, scale: float | None, bias: bool, where: str) -> HeadSizes:
     """The sizes of multi-head attention, checked.
 

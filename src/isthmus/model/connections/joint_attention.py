@@ -10,11 +10,9 @@ from dataclasses import replace
 from typing import Literal, final
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.blocks import HeadShape, head_sizes
+from isthmus.model.blocks import MultiHeadConfig
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
@@ -22,26 +20,14 @@ from isthmus.nn.attention import HeadSizes, attend, join_heads, project_together
 from isthmus.nn.masks import causal_TT
 
 
-class JointAttentionConfig(Config):
+class JointAttentionConfig(MultiHeadConfig):
     """Configuration of joint attention; the decoder has `past = "none"`, since this connection looks back too.
 
     Attributes:
         kind: names the connection.
-        heads: query heads H.
-        key_value_heads: key/value heads G; `None` is H.
-        head_size: K; `None` is d_model / H.
-        scale: factor on query-key products; `None` is 1/sqrt(K).
-        bias: whether the projections add a bias.
-        dropout: probability to drop an attention weight.
     """
 
     kind: Literal["joint-attention"] = "joint-attention"
-    heads: int = Field(default=8, ge=1)
-    key_value_heads: int | None = Field(default=None, ge=1)
-    head_size: int | None = Field(default=None, ge=1)
-    scale: float | None = None
-    bias: bool = True
-    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 @final
@@ -118,7 +104,4 @@ def build(config: JointAttentionConfig, sizes: Sizes) -> JointAttention:
     Raises:
         ConfigError: heads do not divide as they must.
     """
-    shape = HeadShape(config.heads, config.key_value_heads, config.head_size)
-    return JointAttention(
-        head_sizes(shape, sizes.d_model, config.scale, config.bias, "model.connection"), config.dropout
-    )
+    return JointAttention(config.sizes(sizes.d_model), config.dropout)

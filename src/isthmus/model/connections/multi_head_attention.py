@@ -7,37 +7,23 @@ from __future__ import annotations
 
 from typing import Literal, final
 
-from pydantic import Field
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.blocks import HeadShape, head_sizes
+from isthmus.model.blocks import MultiHeadConfig
 from isthmus.model.connections.connection import Connection, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import HeadSizes, attend, join_heads, project_together, projection, split_heads
 
 
-class MultiHeadAttentionConfig(Config):
+class MultiHeadAttentionConfig(MultiHeadConfig):
     """Configuration of multi-head attention over the memory.
 
     Attributes:
         kind: names the connection.
-        heads: query heads H.
-        key_value_heads: key/value heads G; `None` is H.
-        head_size: K; `None` is d_model / H.
-        scale: factor on query-key products; `None` is 1/sqrt(K).
-        bias: whether the projections add a bias.
-        dropout: probability to drop an attention weight.
     """
 
     kind: Literal["multi-head-attention"] = "multi-head-attention"
-    heads: int = Field(default=8, ge=1)
-    key_value_heads: int | None = Field(default=None, ge=1)
-    head_size: int | None = Field(default=None, ge=1)
-    scale: float | None = None
-    bias: bool = True
-    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 @final
@@ -98,6 +84,4 @@ def build(config: MultiHeadAttentionConfig, sizes: Sizes) -> MultiHeadAttention:
     Raises:
         ConfigError: heads do not divide as they must.
     """
-    shape = HeadShape(config.heads, config.key_value_heads, config.head_size)
-    heads = head_sizes(shape, sizes.d_model, config.scale, config.bias, "model.connection")
-    return MultiHeadAttention(heads, sizes.d_memory, config.dropout)
+    return MultiHeadAttention(config.sizes(sizes.d_model), sizes.d_memory, config.dropout)
