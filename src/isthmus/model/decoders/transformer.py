@@ -98,8 +98,8 @@ class TransformerDecoderLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.attention, self.connection, self.feed_forward = attention, connection, feed_forward
-        around_attention, self.around_connection, self.around_feed_forward = around
-        self.around_attention = None if attention is None else around_attention
+        self.around_attention = None if attention is None else around[0]
+        self.around_connection, self.around_feed_forward = around[1:]
 
     def forward(
         self, x_BTD: Tensor, block: Block, past: Past | None, link: Link
