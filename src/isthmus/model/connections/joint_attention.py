@@ -1,4 +1,4 @@
-"""One attention over the source and the decoder's own past (He et al. 2018, section 3.2, mixed attention): what a decoder-only model that
+"""One attention over the source and the decoder's own past (He et al. 2018, mixed attention): what a decoder-only model that
 reads its source as a prefix does (Raffel et al. 2020, section 3.2.1, prefix LM), behind the interface of a connection.
 
 B query rows, N sources, T target position, P past position, S source position, D model, H heads, G key/value heads, K key size.

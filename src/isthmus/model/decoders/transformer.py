@@ -193,11 +193,11 @@ class TransformerDecoder(Decoder):
             return caches or nothing, allowed
         if attend_BTT is not None:
             raise StateError(
-                "layers without attention read tokens one after the other",
+                "layers without self-attention read tokens one after the other",
                 expected="no mask over target positions",
                 got="one",
                 where="target_in.attend",
-                fix='set decoder.past = "self-attention" for masks of your own',
+                fix='set decoder.past = "self-attention", and a connection that reads the source alone, for masks of your own',
             )
         return state.past_of(RecurrentPast) or nothing, None
 
