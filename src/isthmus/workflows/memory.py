@@ -29,7 +29,7 @@ LEAST, MOST = 512, 1 << 14  # positions of a batch between which `auto` chooses
 BATCHES = 100  # but so many batches an epoch has at least
 NARROWER = 0.6  # each batch tried is so much narrower than the one before it
 NARROWEST = 4
-GROWTH = 2.1  # so many times what is tried a process comes to on a CPU, as batches of ever other shapes pass (see docs/decisions.md)
+GROWTH = 4.3  # so many times what trying adds does a run add on a CPU, as batches of ever other shapes pass (see docs/decisions.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,8 @@ class _Scale:
         average = job.config.average
         snapshots = average.count if isinstance(average, LastAverage | BestAverage) else 0
         growth = GROWTH if self._job.runtime.device == "cpu" else 1.0
-        return self._agreed(int(growth * self._gauge.peak()) + snapshots * weights)
+        added = self._gauge.peak() - self._before
+        return self._agreed(self._before + int(growth * added) + snapshots * weights)
 
     def _agreed(self, count: int) -> int:
         return int(self._job.team.told(str(count)))

@@ -88,7 +88,7 @@ def numbered(source: Padded, count: int) -> Tensor:
 
 def _alone(source: Padded, order_BS: Tensor, length_B: Tensor) -> Padded:
     """One source of each row, its positions in front; as wide as the longest where asking for that costs nothing."""
-    asked = length_B.device.type == "cpu" and len(length_B) > 0 and not torch.compiler.is_compiling()
+    asked = not torch.compiler.is_compiling() and length_B.device.type == "cpu" and len(length_B) > 0
     width = int(length_B.max()) if asked else order_BS.shape[1]
     order_BW = order_BS[:, :width]
     attend = source.attend_BTT
