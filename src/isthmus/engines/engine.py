@@ -50,7 +50,7 @@ class Engine(Protocol):
 
         Returns:
             log-probabilities of the next piece [B, V] in float32; the state; with `weights`, the attention over the
-            source [B, S] (mean over heads, last layer) from the last position fed, else None.
+            source [B, S] from the last position fed (of one head, or the mean over heads of a layer), else None.
         """
 
     def read(self, source: Padded, target_in: Padded) -> Tensor:

@@ -31,9 +31,16 @@ class TorchEngine(Engine):
             see what training changes afterwards.
         start_ids: what every output begins with.
         runtime: where and how to compute.
+        looks: whose weights say where the decoder looked: the layer, and its head; without one the mean over the layer's heads.
     """
 
-    def __init__(self, model: EncoderDecoder, start_ids: tuple[int, ...], runtime: Runtime | None = None) -> None:
+    def __init__(
+        self,
+        model: EncoderDecoder,
+        start_ids: tuple[int, ...],
+        runtime: Runtime | None = None,
+        looks: tuple[int, int | None] = (-1, None),
+    ) -> None:
         self.runtime = Runtime() if runtime is None else runtime
         if self.runtime.precision == "bfloat16":
             model = copy.deepcopy(model).to(torch.bfloat16)
@@ -42,6 +49,7 @@ class TorchEngine(Engine):
             model = _packed(model)
         self.model = model.eval()
         self._start_ids = start_ids
+        self._looks = looks
 
     @property
     def start_ids(self) -> tuple[int, ...]:
@@ -77,8 +85,12 @@ class TorchEngine(Engine):
         with torch.inference_mode():
             decoded, state = self.model.step(tokens_BT, state, weights=weights)
             log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
-        weights_BHTS = decoded.readings[-1].weights_BHTS if weights and decoded.readings else None
-        return log_probs_BV, state, None if weights_BHTS is None else weights_BHTS[:, :, -1].float().mean(dim=1)
+        layer, head = self._looks
+        weights_BHTS = decoded.readings[layer].weights_BHTS if weights and decoded.readings else None
+        if weights_BHTS is None:
+            return log_probs_BV, state, None
+        heads_BHS = weights_BHTS[:, :, -1].float()
+        return log_probs_BV, state, heads_BHS.mean(dim=1) if head is None else heads_BHS[:, head]
 
     def read(self, source: Padded, target_in: Padded) -> Tensor:
         """Log-probabilities [B, T, V] of what follows each position of given targets."""

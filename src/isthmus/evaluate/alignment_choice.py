@@ -14,10 +14,10 @@ from torch import Tensor
 
 from isthmus.data.codec import Codec
 from isthmus.data.example import Example
-from isthmus.evaluate.alignment_head import AlignmentHead
 from isthmus.evaluate.attention import Look, look
 from isthmus.evaluate.ibm_model_1 import Links, agreed_links
 from isthmus.generate.alignment import Looked, Trace, traces, words
+from isthmus.generate.alignment_head import AlignmentHead
 from isthmus.model.bundle import Bundle
 
 PAIRS, LEARNED_FROM, MOST_LINKS = 300, 20_000, 2_000_000

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from isthmus.core.padded import Padded
-from isthmus.evaluate.alignment_head import AlignmentHead
+from isthmus.generate.alignment_head import AlignmentHead
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.model.memory import Memory
 

@@ -10,10 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from isthmus.core.config import parse
 from isthmus.core.errors import InputError
 from isthmus.core.runtime import Runtime
-from isthmus.evaluate.alignment_head import FIELD, AlignmentHead
 from isthmus.evaluate.attention import Look, look
 from isthmus.evaluate.beam_tree import Node, beam_tree
 from isthmus.evaluate.inspection import (
@@ -28,6 +26,7 @@ from isthmus.evaluate.inspection import (
 )
 from isthmus.evaluate.projection import cosines, plane
 from isthmus.generate.alignment import Looked, aligned, words
+from isthmus.generate.alignment_head import AlignmentHead, alignment_head
 from isthmus.generate.inputs import pair, taken_apart
 from isthmus.generate.jobs import Job, Target, prepared
 from isthmus.generate.load import translator
@@ -184,16 +183,6 @@ def _alignment(
     said = [id for id in ids if id != bundle.codec.target.vocabulary.eos]
     links = aligned(*texts, [Looked(source, 0, said, weights_TS)], bundle.codec)
     return Alignment(links, _origin(chosen), tuple(words(texts[0])), tuple(words(texts[1])))
-
-
-def alignment_head(bundle: Bundle) -> AlignmentHead | None:
-    """The head that was chosen when the bundle was made; older bundles have none.
-
-    Raises:
-        ConfigError: the field is not what it should be.
-    """
-    value = bundle.info.get(FIELD)
-    return None if value is None else parse(AlignmentHead, value, f"config.json: info.{FIELD}")
 
 
 def _origin(chosen: AlignmentHead | None) -> str:

@@ -14,9 +14,8 @@ from isthmus.engines.contrastive import Contrast
 from isthmus.engines.engine import Engine
 from isthmus.engines.ensemble import Ensemble, Mean, Scale
 from isthmus.engines.forms import Described, described_by, open_bundle
-from isthmus.engines.torch_engine import TorchEngine
 from isthmus.generate.inputs import Task
-from isthmus.generate.opening import Choice, Run, run_by
+from isthmus.generate.opening import Choice, Run, run_by, torch_engine
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.profile import Profile
 from isthmus.generate.translator import Translator
@@ -103,7 +102,7 @@ def best_of(path: str | Path) -> Path:
 
 def translator(bundle: Bundle, runtime: Runtime | None = None) -> Translator:
     """A translator of a bundle that is in memory."""
-    return _translator(Described.of(bundle), Run(_engine(bundle, runtime)))
+    return _translator(Described.of(bundle), Run(torch_engine(bundle, runtime)))
 
 
 def _translator(about: Described, run: Run) -> Translator:
@@ -132,16 +131,12 @@ def together(
         _check_alike(bundles[0], other)
     engine: Engine = first.engine
     if len(bundles) > 1:
-        engine = Ensemble([engine, *(_engine(bundle, runtime) for bundle in bundles[1:])], mean)
+        engine = Ensemble([engine, *(torch_engine(bundle, runtime) for bundle in bundles[1:])], mean)
     if amateur is not None:
-        engine = Ensemble([engine, _engine(amateur, runtime)], Contrast())
+        engine = Ensemble([engine, torch_engine(amateur, runtime)], Contrast())
     limits = [limit for bundle in everyone if (limit := _task(Described.of(bundle)).positions) is not None]
     task = replace(first.task, positions=min(limits, default=None))
     return Translator(engine, first.codec, first.options, task, first.guards.profile)
-
-
-def _engine(bundle: Bundle, runtime: Runtime | None) -> Engine:
-    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime)
 
 
 def _check_alike(one: Bundle, other: Bundle) -> None:

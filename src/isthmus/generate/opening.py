@@ -19,8 +19,9 @@ from isthmus.engines.forms import form_of, open_bundle
 from isthmus.engines.lazy import LazyEngine
 from isthmus.engines.onnx.engine import OnnxEngine
 from isthmus.engines.torch_engine import TorchEngine
+from isthmus.generate.alignment_head import alignment_head
 from isthmus.generate.delegate import Delegation
-from isthmus.model.bundle import CONFIG, read_json
+from isthmus.model.bundle import CONFIG, Bundle, read_json
 
 Choice = Literal["auto", "torch", "ctranslate2", "onnx"]
 
@@ -58,12 +59,27 @@ def run_by(folder: Path, engine: Choice, runtime: Runtime) -> Run:
     if form == "ctranslate2":
         return _exported(folder, engine, runtime)
     bundle = open_bundle(folder)
-    own = TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime)
+    own = torch_engine(bundle, runtime)
     if engine != "ctranslate2":
         return Run(own)
     _check_precision(runtime)
     check(bundle.config)
     return Run(own, Delegation(CTranslate2Searcher(bundle, bundle.codec, "float32", runtime), strict=True), ct2.SEARCH)
+
+
+def torch_engine(bundle: Bundle, runtime: Runtime | None = None) -> TorchEngine:
+    """PyTorch on a bundle that is in memory; where it looks is said by the head that the bundle notes as its alignment.
+
+    Args:
+        bundle: of the model.
+        runtime: where and how to compute.
+
+    Raises:
+        ConfigError: what the bundle notes is no head.
+    """
+    noted = alignment_head(bundle)
+    looks = (-1, None) if noted is None else (noted.layer, noted.head)
+    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime, looks)
 
 
 def _graphs(folder: Path, engine: Choice, runtime: Runtime) -> Run:
@@ -93,8 +109,7 @@ def _exported(folder: Path, engine: Choice, runtime: Runtime) -> Run:
 
 
 def _read(folder: Path, runtime: Runtime) -> Engine:
-    bundle = open_bundle(folder)
-    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime)
+    return torch_engine(open_bundle(folder), runtime)
 
 
 def _check_precision(runtime: Runtime) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from isthmus.data.corpora import Corpus
 from isthmus.evaluate.alignment_choice import choose_alignment_head
-from isthmus.evaluate.alignment_head import FIELD
+from isthmus.generate.alignment_head import FIELD
 from isthmus.model.bundle import CARD, Bundle
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from isthmus.core.errors import ConfigError, InputError
-from isthmus.evaluate.alignment_head import FIELD
 from isthmus.evaluate.inspect import RUNNERS_UP, inspect
 from isthmus.evaluate.inspection import Inspection
+from isthmus.generate.alignment_head import FIELD
 from isthmus.generate.load import translator
 from isthmus.generate.options import GenerationOptions
 from isthmus.model.build import ModelConfig, build

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from isthmus.evaluate.alignment_head import FIELD
 from isthmus.evaluate.inspect import inspect
 from isthmus.evaluate.inspection import Alignment, Inspection, Layer
 from isthmus.evaluate.page import page
+from isthmus.generate.alignment_head import FIELD
 from tests.unit.evaluate.browser import Browser
 from tests.unit.evaluate.test_evaluate_inspect import HEAD, fixed_vector_bundle
 from tests.unit.evaluate.test_evaluate_page import NASTY

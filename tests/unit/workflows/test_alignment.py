@@ -6,15 +6,18 @@ import random
 from pathlib import Path
 
 import pytest
+import torch
 
 from isthmus.data.corpora import Corpus
 from isthmus.data.example import Example
 from isthmus.data.pairs import Pairs
 from isthmus.evaluate.alignment_choice import FEWEST, choose_alignment_head
-from isthmus.evaluate.alignment_head import AlignmentHead
 from isthmus.evaluate.attention import look
-from isthmus.evaluate.inspect import alignment_head, inspect
+from isthmus.evaluate.inspect import inspect
 from isthmus.generate.alignment import Looked, aligned
+from isthmus.generate.alignment_head import FIELD, AlignmentHead, alignment_head
+from isthmus.generate.load import translator
+from isthmus.generate.options import GenerationOptions
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import BOS
 from isthmus.workflows.alignment import note_alignment
@@ -56,6 +59,22 @@ def test_the_choice_stands_in_the_bundle_and_nothing_else_changes(tmp_path: Path
     assert f"layer {chosen.layer + 1}" in inspect(bundle, "ab cd").alignment.origin
     note_alignment(folder, dev, train)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == after
+
+
+@pytest.mark.parametrize(("layer", "head"), [(0, 2), (0, None), (1, 0)])
+def test_generation_looks_where_the_noted_head_looks(layer: int, head: int | None) -> None:
+    noted = {"layer": layer, "head": head, "error": 0.0, "error_of_mean": 0.0, "links": 1}
+    bundle = tiny_bundle({"unit": "sentence", FIELD: noted})
+    text, asked = "ab cd ef", GenerationOptions(num_beams=1, alignment=True, attention=True, guards=False)
+    answer = translator(bundle).answers([text], asked)[0]
+    hypothesis = answer.hypotheses[0]
+    part, source = hypothesis.parts[0], bundle.codec.source_ids(Example((text,), ""))
+    weights = look(bundle.model, (BOS,), source, part.ids).head(AlignmentHead.model_validate(noted))
+    assert weights is not None
+    assert part.attention_TS is not None
+    torch.testing.assert_close(part.attention_TS[: len(part.ids)], weights)
+    links = inspect(bundle, text, hypothesis.text).alignment.links
+    assert [(one.source, one.target) for one in hypothesis.alignment] == [(one.source, one.target) for one in links]
 
 
 def test_the_chosen_head_has_the_fewest_errors_by_the_dictionary_too() -> None:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from isthmus.core.config import Config
+from isthmus.core.config import Config, parse
+from isthmus.model.bundle import Bundle
 
 FIELD = "alignment"
 """The field of a bundle's `info`; bundles without it are read by the mean over the heads of the last layer."""
@@ -32,3 +33,13 @@ class AlignmentHead(Config):
     error_of_mean: float = Field(ge=0, le=1)
     links: PositiveInt
     judge: Literal["ibm-model-1"] = "ibm-model-1"
+
+
+def alignment_head(bundle: Bundle) -> AlignmentHead | None:
+    """The head that was chosen when the bundle was made; older bundles have none.
+
+    Raises:
+        ConfigError: the field is not what it should be.
+    """
+    value = bundle.info.get(FIELD)
+    return None if value is None else parse(AlignmentHead, value, f"config.json: info.{FIELD}")
