@@ -49,8 +49,8 @@ class Engine(Protocol):
             weights: also say where the decoder looked.
 
         Returns:
-            log-probabilities of the next piece [B, V] in float32; the state; with `weights`, the attention over the
-            source [B, S] from the last position fed (of one head, or the mean over heads of a layer), else None.
+            log-probabilities of the next piece [B, V] in float32, which the caller may write over; the state; with `weights`, the
+            attention over the source [B, S] from the last position fed (of one head, or the mean over heads of a layer), else None.
         """
 
     def read(self, source: Padded, target_in: Padded) -> Tensor:

@@ -92,7 +92,12 @@ def eta(logits: Tensor, cutoff: float) -> Tensor:
 
 def suppress(logits: Tensor, ids: Tensor) -> Tensor:
     """Rule out the given ids (`SuppressTokensLogitsProcessor`)."""
-    return logits.index_fill(-1, ids, NEVER)
+    return suppress_(logits.clone(), ids)
+
+
+def suppress_(logits: Tensor, ids: Tensor) -> Tensor:
+    """The same in place."""
+    return logits.index_fill_(-1, ids, NEVER)
 
 
 def suppress_where(logits: Tensor, where: Tensor, id: int) -> Tensor:
@@ -103,9 +108,13 @@ def suppress_where(logits: Tensor, where: Tensor, id: int) -> Tensor:
         where: bool, broadcast against the axes of `logits` before the last.
         id: the piece.
     """
-    left = logits.clone()
-    left[..., id].masked_fill_(where, NEVER)
-    return left
+    return suppress_where_(logits.clone(), where, id)
+
+
+def suppress_where_(logits: Tensor, where: Tensor, id: int) -> Tensor:
+    """The same in place."""
+    logits[..., id].masked_fill_(where, NEVER)
+    return logits
 
 
 def force(logits: Tensor, ids: Tensor) -> Tensor:

@@ -132,9 +132,9 @@ def _phrases_ruled_out(phrases_WL: Tensor, scores_NKV: Tensor, state: SearchStat
     return choose.no_phrase(scores_NKV, _so_far(state), phrases_WL)
 
 
-def _suppressed(ids: Tensor, scores_NKV: Tensor, _: SearchState) -> Tensor:
+def _suppressed(ids: Tensor, scores_NKV: Tensor, state: SearchState) -> Tensor:
     """Never one of these pieces."""
-    return choose.suppress(scores_NKV, ids)
+    return choose.suppress_(_writable(scores_NKV, state), ids)
 
 
 def _suppressed_first(ids: Tensor, scores_NKV: Tensor, state: SearchState) -> Tensor:
@@ -147,7 +147,17 @@ def _suppressed_first(ids: Tensor, scores_NKV: Tensor, state: SearchState) -> Te
 def _long_enough(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:
     """No end before the minimum length."""
     short_N = state.length_N < state.requests.min_length_N
-    return choose.suppress_where(scores_NKV, short_N.unsqueeze(1), end) if bool(short_N.any()) else scores_NKV
+    if not bool(short_N.any()):
+        return scores_NKV
+    return choose.suppress_where_(_writable(scores_NKV, state), short_N.unsqueeze(1), end)
+
+
+def _writable(scores_NKV: Tensor, state: SearchState) -> Tensor:
+    """The scores themselves, since nobody reads what a piece would have had that cannot come; a copy costs as much as a layer's products.
+
+    Where an output must begin with given pieces, they come although they are ruled out, and have their scores: then a copy.
+    """
+    return scores_NKV if state.requests.prefix_NP.shape[1] == 0 else scores_NKV.clone()
 
 
 def _ended_in_time(end: int, scores_NKV: Tensor, state: SearchState) -> Tensor:

@@ -242,8 +242,11 @@ class SelfAttention(nn.Module, Packable):
     def empty_past(self, rows: int, like: Tensor) -> KeyValueCache:
         """The past before the first position: a cache of no slots, which knows that nothing is written.
 
-        Rows share slots where nothing asks for the position of a slot.
+        Rows share slots where nothing asks for the position of a slot. In bfloat16 a CPU keeps keys and values in float32: it
+        multiplies a few of them ten times faster so (see docs/performance.md).
         """
+        if self.bias is None and like.dtype == torch.bfloat16 and like.device.type == "cpu" and not like.requires_grad:
+            like = like.new_empty((), dtype=torch.float32)
         empty = KeyValueCache.empty(rows, self.sizes.key_value_heads, self.sizes.head_size, like)
         return replace(empty, used=0, sharing=self.bias is None and self.segments is None)
 
@@ -309,9 +312,16 @@ class SelfAttention(nn.Module, Packable):
             bias_BHTS = self.bias(query_BHTK, key_BGSK, positions[0][:, :, None] - positions[1][:, None])
         dropout = self.dropout if self.training else 0.0
         context_BHTK, _ = attend(
-            query_BHTK, key_BGSK, value_BGSK, allowed, self.sizes.factor, dropout, weights=False, bias=bias_BHTS
+            query_BHTK.to(key_BGSK.dtype),
+            key_BGSK,
+            value_BGSK,
+            allowed,
+            self.sizes.factor,
+            dropout,
+            weights=False,
+            bias=bias_BHTS,
         )
-        context_BTD: Tensor = self.output(join_heads(context_BHTK))
+        context_BTD: Tensor = self.output(join_heads(context_BHTK.to(query_BHTK.dtype)))
         return context_BTD
 
     def _in_segments(self, x_BTD: Tensor, allowed: Tensor | None, segments: Segments) -> Tensor:

@@ -83,6 +83,15 @@ def test_the_first_and_the_last_piece_are_forced(way: dict[str, object]) -> None
     assert "max_length" in {one.stop for several in free for one in several.hypotheses}
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_a_given_piece_has_its_score_although_it_is_ruled_out(way: dict[str, object]) -> None:
+    values = {**way, "forced_bos_token_id": 6}
+    first = [[one.token_scores[0] for one in several.hypotheses] for several in found(values, ENDLESS)]
+    ruled_out = [[one.token_scores[0] for one in several.hypotheses] for several in found(values, ENDLESS, never=[6])]
+    assert [scores[0] for scores in ruled_out] == [scores[0] for scores in first]
+    assert min(map(min, ruled_out)) > float("-inf")
+
+
 def test_only_the_end_is_forced_at_the_end() -> None:
     with pytest.raises(InputError, match="only the end") as caught:
         found({"forced_eos_token_id": 5})

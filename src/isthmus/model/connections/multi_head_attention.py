@@ -46,10 +46,10 @@ class MultiHeadAttention(Connection):
         self.output = projection(inner, sizes.d_model, sizes.bias)
 
     def prepare(self, memory: Memory) -> Link:
-        """Keys and values [N, G, S, K] of every source position."""
+        """Keys and values [N, G, S, K] of every source position, laid out as each step reads them."""
         G = self.sizes.key_value_heads
         key_NGSK, value_NGSK = (
-            split_heads(each, G) for each in project_together(memory.states_BSD, self.key, self.value)
+            split_heads(each, G).contiguous() for each in project_together(memory.states_BSD, self.key, self.value)
         )
         return Link(key_NGSK, value_NGSK, memory.mask_BS)
 
