@@ -15,7 +15,7 @@ import pytest
 
 from isthmus.data.pairs import Pairs, read
 from isthmus.evaluate.attention import look
-from isthmus.evaluate.inspect import alignment_head
+from isthmus.generate.alignment_head import alignment_head
 from isthmus.generate.alignment import Looked, aligned
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import BOS

@@ -11,8 +11,6 @@ from torch import nn
 from isthmus.core.config import Config, parse
 from isthmus.core.errors import ConfigError
 from isthmus.model.blocks import PositionConfig, build_added_positions
-from isthmus.model.connections import combination, copying, depth, fixed_vector, no_connection, slots
-from isthmus.model.connections.attention import build_attention
 from isthmus.model.connections.combination import CombinationConfig
 from isthmus.model.connections.connection import Connection
 from isthmus.model.connections.copying import CopyingConfig
@@ -327,21 +325,7 @@ def build_connections(config: ModelConfig, layers: int, kept: int = 0) -> list[C
         ConfigError: the connection does not fit its neighbours.
     """
     sizes = Sizes(d_model=config.d_model, d_memory=config.d_model, kept=kept, sources=config.sources.count)
-    match config.connection:
-        case FixedVectorConfig() as connection:
-            return [fixed_vector.build(connection, sizes) for _ in range(layers)]
-        case NoConnectionConfig() as connection:
-            return [no_connection.build(connection, sizes) for _ in range(layers)]
-        case SlotsConfig() as connection:
-            return slots.build(connection, sizes, layers)
-        case DepthConfig() as connection:
-            return depth.build(connection, sizes, layers)
-        case CopyingConfig() as connection:
-            return [copying.build(connection, sizes) for _ in range(layers)]
-        case CombinationConfig() as connection:
-            return [combination.build(connection, sizes) for _ in range(layers)]
-        case attention:
-            return [build_attention(attention, sizes) for _ in range(layers)]
+    return config.connection.build_layers(sizes, layers)
 
 
 def _embedding_weights(

@@ -59,12 +59,11 @@ def copied(folder: Path) -> Path:
     package = folder / "src" / "isthmus"
     shutil.copytree(ROOT / "src" / "isthmus", package, ignore=shutil.ignore_patterns("__pycache__"))
     (package / "model" / "connections" / "uniform.py").write_text(file, encoding="utf-8")
-    imported, member, case = lines.split("\n", maxsplit=2)
+    imported, member = lines.splitlines()
     build = (package / "model" / "build.py").read_text(encoding="utf-8")
     for after, added in (
         ("from isthmus.core.errors import ConfigError\n", imported + "\n"),
         ("ConnectionConfig = Annotated[\n    MultiHeadAttentionConfig\n", member + "\n"),
-        ("    match config.connection:\n", case),
     ):
         assert build.count(after) == 1, after
         build = build.replace(after, after + added)

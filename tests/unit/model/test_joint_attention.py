@@ -14,7 +14,6 @@ from torch import Tensor
 from isthmus.core.errors import ConfigError
 from isthmus.core.runtime import seeded
 from isthmus.model.build import ModelConfig, build
-from isthmus.model.connections import joint_attention
 from isthmus.model.connections.connection import Link
 from isthmus.model.connections.joint_attention import JointAttention, JointAttentionConfig
 from isthmus.model.memory import Memory
@@ -26,7 +25,7 @@ REAL = (7, 4)
 
 def given() -> tuple[JointAttention, Memory, Tensor]:
     with seeded(3):
-        one = joint_attention.build(JointAttentionConfig(heads=H, head_size=K), Sizes(D, D)).double().eval()
+        one = JointAttentionConfig(heads=H, head_size=K).build(Sizes(D, D)).double().eval()
         states_BSD, query_BTD = torch.randn(2, S, D, dtype=torch.float64), torch.randn(2, T, D, dtype=torch.float64)
         with torch.no_grad():
             for parameter in one.parameters():

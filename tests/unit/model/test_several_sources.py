@@ -126,7 +126,7 @@ def test_a_combination_is_what_its_equations_say(way: combination.Way) -> None:
     D, T, C = 11, 5, 3
     with seeded(6):
         config = CombinationConfig(way=way, read=GlobalAttentionConfig(similarity="general"))
-        one = combination.build(config, Sizes(D, D, sources=C)).double().eval()
+        one = config.build(Sizes(D, D, sources=C)).double().eval()
         for parameter in one.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
         states_1SD, query_1TD = torch.randn(1, 9, D).double(), torch.randn(1, T, D).double()

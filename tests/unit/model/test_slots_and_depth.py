@@ -15,7 +15,6 @@ from isthmus.core.errors import ConfigError
 from isthmus.core.padded import Padded
 from isthmus.core.runtime import seeded
 from isthmus.model.build import ModelConfig, build
-from isthmus.model.connections import depth, slots
 from isthmus.model.connections.connection import Connection
 from isthmus.model.connections.depth import DepthConfig
 from isthmus.model.connections.global_attention import GlobalAttentionConfig
@@ -68,7 +67,7 @@ def read(connection: nn.Module, given: Memory, query_NTD: Tensor) -> tuple[Tenso
 def test_slots_are_what_their_equations_say() -> None:
     with seeded(3):
         config = SlotsConfig(count=C, heads=1, read=GlobalAttentionConfig(similarity="dot"))
-        first, second = double(slots.build(config, Sizes(D, D), 2))
+        first, second = double(config.build_layers(Sizes(D, D), 2))
         query_NTD = torch.randn(N, T, D, dtype=torch.float64)
     assert isinstance(first, Slots)
     given, distil = memory(), first.distil
@@ -90,7 +89,7 @@ def test_slots_are_what_their_equations_say() -> None:
 def test_one_slot_is_a_fixed_length_vector() -> None:
     """Whatever is asked, the same is read."""
     with seeded(3):
-        (one,) = double(slots.build(SlotsConfig(count=1, heads=1), Sizes(8, 8), 1))
+        (one,) = double(SlotsConfig(count=1, heads=1).build_layers(Sizes(8, 8), 1))
         query_NTD = torch.randn(N, T, 8, dtype=torch.float64)
     given = Memory(torch.randn(N, S, 8, dtype=torch.float64), MASK_NS)
     context_NTD, _ = read(one, given, query_NTD)
@@ -116,7 +115,7 @@ def test_slots_are_stored_once() -> None:
 def test_each_layer_reads_its_own(number: int) -> None:
     with seeded(5):
         config = DepthConfig(depth="own", read=GlobalAttentionConfig(similarity="dot"))
-        connection = double(depth.build(config, Sizes(D, D, KEPT), KEPT - 1))[number]
+        connection = double(config.build_layers(Sizes(D, D, KEPT), KEPT - 1))[number]
         query_NTD = torch.randn(N, T, D, dtype=torch.float64)
     given = memory()
     states_NSD = normed(given.layers[number + 1], connection.get_submodule("choose.norm"))  # type: ignore[arg-type]
@@ -128,7 +127,7 @@ def test_each_layer_reads_its_own(number: int) -> None:
 def test_a_mix_of_all_layers() -> None:
     with seeded(5):
         config = DepthConfig(depth="mix", read=GlobalAttentionConfig(similarity="dot"))
-        connection = double(depth.build(config, Sizes(D, D, KEPT), 2))[1]
+        connection = double(config.build_layers(Sizes(D, D, KEPT), 2))[1]
         query_NTD = torch.randn(N, T, D, dtype=torch.float64)
     given = memory()
     share = connection.get_parameter("choose.strength").exp()
@@ -143,7 +142,7 @@ def test_a_mix_of_all_layers() -> None:
 def test_the_last_layer_is_the_output() -> None:
     with seeded(5):
         config = DepthConfig(depth="last", read=GlobalAttentionConfig(similarity="dot"))
-        (connection,) = double(depth.build(config, Sizes(D, D), 1))
+        (connection,) = double(config.build_layers(Sizes(D, D), 1))
         query_NTD = torch.randn(N, T, D, dtype=torch.float64)
     given = memory()
     torch.testing.assert_close(
@@ -188,6 +187,6 @@ def test_what_does_not_fit_is_refused(more: dict[str, Any], said: str) -> None:
 
 
 def test_a_memory_without_layers_is_refused() -> None:
-    (connection,) = depth.build(DepthConfig(), Sizes(8, 8, KEPT), 1)
+    (connection,) = DepthConfig().build_layers(Sizes(8, 8, KEPT), 1)
     with pytest.raises(ConfigError, match="keep_layers"):
         connection.prepare(Memory(torch.zeros(1, 3, 8), torch.ones(1, 3, dtype=torch.bool)))

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from isthmus.core.runtime import seeded
-from isthmus.model.connections import coverage, interactive_attention
 from isthmus.model.connections.connection import Connection
 from isthmus.model.connections.coverage import Coverage, CoverageConfig
 from isthmus.model.connections.interactive_attention import InteractiveAttention, InteractiveAttentionConfig
@@ -79,7 +78,7 @@ def naive_coverage(one: Coverage, kind: str) -> tuple[Tensor, Tensor, Tensor]:
 @torch.no_grad()
 def test_coverage_is_what_its_equations_say(kind: Literal["sum", "fertility", "neural"], parts: list[int]) -> None:
     with seeded(3):
-        one = coverage.build(CoverageConfig(coverage=kind, size=3), Sizes(Q, D))
+        one = CoverageConfig(coverage=kind, size=3).build(Sizes(Q, D))
         double(one)
     for ours, other in zip(read(one, parts), naive_coverage(one, kind), strict=True):
         torch.testing.assert_close(ours.double(), other, rtol=1e-5, atol=1e-6)
@@ -97,7 +96,7 @@ def naive_weights(by: Similarity, query: Tensor, states: Tensor) -> Tensor:
 @torch.no_grad()
 def test_interactive_attention_is_what_its_equations_say(parts: list[int]) -> None:
     with seeded(3):
-        one = interactive_attention.build(InteractiveAttentionConfig(), Sizes(Q, D))
+        one = InteractiveAttentionConfig().build(Sizes(Q, D))
         double(one)
     memory, query_BTQ = given()
     contexts, states = torch.zeros(2, T, D, dtype=torch.float64), memory.states_BSD.clone()

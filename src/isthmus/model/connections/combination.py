@@ -14,9 +14,8 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from isthmus.core.config import Config
-from isthmus.model.connections.attention import AttentionConfig, build_attention
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.attention import AttentionConfig
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
@@ -25,7 +24,7 @@ from isthmus.nn.attention import masked_softmax, projection
 Way = Literal["serial", "parallel", "hierarchical"]
 
 
-class CombinationConfig(Config):
+class CombinationConfig(ConnectionKind):
     """Configuration of a connection to several sources.
 
     Attributes:
@@ -38,6 +37,17 @@ class CombinationConfig(Config):
     kind: Literal["combination"] = "combination"
     way: Way = "hierarchical"
     read: AttentionConfig = MultiHeadAttentionConfig()
+
+    def build(self, sizes: Sizes) -> Combination:
+        """Build the connection for `sizes.sources` sources.
+
+        Raises:
+            ConfigError: the connection to each source does not fit these sizes.
+        """
+        reads = [self.read.build(sizes) for _ in range(sizes.sources)]
+        gate = Gate(sizes.d_model, sizes.d_memory, sizes.sources) if self.way == "hierarchical" else None
+        further = sizes.sources - 1 if self.way == "serial" else 0
+        return Combination(reads, self.way, gate, [nn.LayerNorm(sizes.d_model) for _ in range(further)])
 
 
 class Gate(nn.Module):
@@ -129,15 +139,3 @@ class Combination(Connection):
         ]
         link = link if self.one_way else replace(link, parts=tuple(links))
         return Reading(context_BTD, torch.stack(shared).sum(dim=0) if shared else None), link
-
-
-def build(config: CombinationConfig, sizes: Sizes) -> Combination:
-    """Build the connection for `sizes.sources` sources.
-
-    Raises:
-        ConfigError: the connection to each source does not fit these sizes.
-    """
-    reads = [build_attention(config.read, sizes) for _ in range(sizes.sources)]
-    gate = Gate(sizes.d_model, sizes.d_memory, sizes.sources) if config.way == "hierarchical" else None
-    further = sizes.sources - 1 if config.way == "serial" else 0
-    return Combination(reads, config.way, gate, [nn.LayerNorm(sizes.d_model) for _ in range(further)])

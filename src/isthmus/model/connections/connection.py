@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from isthmus.core.config import Config
 from isthmus.model.memory import Memory
+from isthmus.model.sizes import Sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +149,23 @@ class Connection(nn.Module, ABC):
         Returns:
             The reading, and the link as the next read finds it (a one-way connection returns the link it got).
         """
+
+
+class ConnectionKind(Config):
+    """Configuration of one kind of connection, which it builds; its field `kind` names it in recipes."""
+
+    @abstractmethod
+    def build(self, sizes: Sizes) -> Connection:
+        """Build one with fresh weights, for a decoder and a memory of these sizes.
+
+        Raises:
+            ConfigError: it does not fit them.
+        """
+
+    def build_layers(self, sizes: Sizes, layers: int) -> list[Connection]:
+        """One for each layer of a decoder; none has anything in common with another unless a kind says otherwise.
+
+        Raises:
+            ConfigError: as `build`.
+        """
+        return [self.build(sizes) for _ in range(layers)]

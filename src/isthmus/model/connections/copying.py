@@ -10,16 +10,15 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from isthmus.core.config import Config
 from isthmus.core.errors import StateError
-from isthmus.model.connections.attention import AttentionConfig, build_attention
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.attention import AttentionConfig
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.connections.global_attention import GlobalAttentionConfig
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 
 
-class CopyingConfig(Config):
+class CopyingConfig(ConnectionKind):
     """Configuration of attention that offers its weights to copy by; the head `pointer-generator` mixes them in.
 
     Attributes:
@@ -29,6 +28,14 @@ class CopyingConfig(Config):
 
     kind: Literal["copying"] = "copying"
     read: AttentionConfig = GlobalAttentionConfig(similarity="additive")
+
+    def build(self, sizes: Sizes) -> Copying:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+        Raises:
+            ConfigError: the connection inside does not fit these sizes.
+        """
+        return Copying(self.read.build(sizes))
 
 
 @final
@@ -66,12 +73,3 @@ class Copying(Connection):
             ids_BS = ids_BS.repeat_interleave(link.readers(query_BTD.shape[0]), dim=0)
         copy_BTS = None if reading.weights_BHTS is None else reading.weights_BHTS.float().mean(dim=1)
         return Reading(reading.context_BTD, reading.weights_BHTS if weights else None, copy_BTS, ids_BS), link
-
-
-def build(config: CopyingConfig, sizes: Sizes) -> Copying:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
-
-    Raises:
-        ConfigError: the connection inside does not fit these sizes.
-    """
-    return Copying(build_attention(config.read, sizes))

@@ -12,8 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from isthmus.core.config import Config
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import masked_softmax, projection
@@ -21,7 +20,7 @@ from isthmus.nn.attention import masked_softmax, projection
 CoverageKind = Literal["sum", "fertility", "neural"]
 
 
-class CoverageConfig(Config):
+class CoverageConfig(ConnectionKind):
     """Configuration of attention with coverage.
 
     Attributes:
@@ -36,6 +35,13 @@ class CoverageConfig(Config):
     coverage: CoverageKind = "sum"
     size: int = Field(default=10, ge=1)
     most: float = Field(default=2.0, gt=0)
+
+    def build(self, sizes: Sizes) -> Coverage:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`."""
+        fertility = Fertility(sizes.d_memory, self.most) if self.coverage == "fertility" else None
+        inputs = 1 + sizes.d_memory + sizes.d_model
+        neural = nn.GRUCell(inputs, self.size) if self.coverage == "neural" else None
+        return Coverage(sizes.d_model, sizes.d_memory, fertility, neural)
 
 
 class Fertility(nn.Module):
@@ -117,11 +123,3 @@ class Coverage(Connection):
         seen_BSI = torch.cat([more_BS1.to(states_BSD.dtype), states_BSD, same_BSD.to(states_BSD.dtype)], dim=-1)
         new_CC: Tensor = self.neural(seen_BSI.flatten(0, 1), covered_BSC.to(seen_BSI.dtype).flatten(0, 1))
         return new_CC.view(B, S, self.size).float()
-
-
-def build(config: CoverageConfig, sizes: Sizes) -> Coverage:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`."""
-    fertility = Fertility(sizes.d_memory, config.most) if config.coverage == "fertility" else None
-    inputs = 1 + sizes.d_memory + sizes.d_model
-    neural = nn.GRUCell(inputs, config.size) if config.coverage == "neural" else None
-    return Coverage(sizes.d_model, sizes.d_memory, fertility, neural)

@@ -13,17 +13,16 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from isthmus.core.config import Config
 from isthmus.core.errors import ConfigError
-from isthmus.model.connections.attention import AttentionConfig, build_attention
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.attention import AttentionConfig
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.connections.multi_head_attention import MultiHeadAttentionConfig
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.dropout import dropout as drop
 
 
-class DepthConfig(Config):
+class DepthConfig(ConnectionKind):
     """Configuration of the layer that is read; the encoder must have `keep_layers = true`.
 
     Attributes:
@@ -38,6 +37,29 @@ class DepthConfig(Config):
     depth: Literal["last", "own", "mix"] = "mix"
     dropout: float = Field(default=0.0, ge=0, lt=1)
     read: AttentionConfig = MultiHeadAttentionConfig()
+
+    def build(self, sizes: Sizes) -> Connection:
+        """Build the connection of a decoder that has one."""
+        (connection,) = self.build_layers(sizes, 1)
+        return connection
+
+    def build_layers(self, sizes: Sizes, layers: int) -> list[Connection]:
+        """Build one connection a decoder layer.
+
+        Raises:
+            ConfigError: the encoder keeps no states of its layers, or has not as many layers as the decoder.
+        """
+        if self.depth != "last" and not sizes.kept:
+            raise _no_layers("an encoder that keeps its output alone")
+        if self.depth == "own" and sizes.kept != layers + 1:
+            raise ConfigError(
+                "each decoder layer reads the encoder layer of its own height",
+                expected=f"{layers} encoder layers, as many as read",
+                got=f"{sizes.kept - 1}",
+                where="model.connection.depth",
+                fix='give both sides the same number of layers, or take depth = "mix"',
+            )
+        return [Depth(_choice(self, sizes, number), self.read.build(sizes)) for number in range(layers)]
 
 
 class Layer(nn.Module):
@@ -109,25 +131,6 @@ class Depth(Connection):
         """Read, as the connection inside does."""
         reading: tuple[Reading, Link] = self.read(query_BTD, link, position_B, weights)
         return reading
-
-
-def build(config: DepthConfig, sizes: Sizes, layers: int) -> list[Connection]:
-    """Build one connection a decoder layer.
-
-    Raises:
-        ConfigError: the encoder keeps no states of its layers, or has not as many layers as the decoder.
-    """
-    if config.depth != "last" and not sizes.kept:
-        raise _no_layers("an encoder that keeps its output alone")
-    if config.depth == "own" and sizes.kept != layers + 1:
-        raise ConfigError(
-            "each decoder layer reads the encoder layer of its own height",
-            expected=f"{layers} encoder layers, as many as read",
-            got=f"{sizes.kept - 1}",
-            where="model.connection.depth",
-            fix='give both sides the same number of layers, or take depth = "mix"',
-        )
-    return [Depth(_choice(config, sizes, number), build_attention(config.read, sizes)) for number in range(layers)]
 
 
 def _choice(config: DepthConfig, sizes: Sizes, number: int) -> Layer | Mix | None:

@@ -9,15 +9,14 @@ from typing import Literal, final
 
 from torch import Tensor
 
-from isthmus.core.config import Config
 from isthmus.core.errors import ConfigError
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import projection
 
 
-class FixedVectorConfig(Config):
+class FixedVectorConfig(ConnectionKind):
     """Configuration of the fixed-length vector; the encoder must make a summary.
 
     Attributes:
@@ -27,6 +26,10 @@ class FixedVectorConfig(Config):
 
     kind: Literal["fixed-vector"] = "fixed-vector"
     bias: bool = True
+
+    def build(self, sizes: Sizes) -> FixedVector:
+        """Build the connection for a decoder of `sizes.d_model` over summaries of `sizes.d_memory`."""
+        return FixedVector(sizes.d_model, sizes.d_memory, self.bias)
 
 
 @final
@@ -66,8 +69,3 @@ class FixedVector(Connection):
         B, T, _ = query_BTD.shape
         context_B1D = link.values.repeat_interleave(link.readers(B), dim=0)
         return Reading(context_B1D.expand(B, T, -1)), link
-
-
-def build(config: FixedVectorConfig, sizes: Sizes) -> FixedVector:
-    """Build the connection for a decoder of `sizes.d_model` over summaries of `sizes.d_memory`."""
-    return FixedVector(sizes.d_model, sizes.d_memory, config.bias)

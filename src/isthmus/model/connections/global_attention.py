@@ -11,8 +11,7 @@ from typing import Literal, final
 from pydantic import Field
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.similarity import Similarity, SimilarityKind
 from isthmus.model.sizes import Sizes
@@ -20,7 +19,7 @@ from isthmus.nn.attention import masked_softmax
 from isthmus.nn.dropout import dropout as drop
 
 
-class GlobalAttentionConfig(Config):
+class GlobalAttentionConfig(ConnectionKind):
     """Configuration of global attention.
 
     Attributes:
@@ -32,6 +31,14 @@ class GlobalAttentionConfig(Config):
     kind: Literal["global-attention"] = "global-attention"
     similarity: SimilarityKind = "general"
     dropout: float = Field(default=0.0, ge=0, lt=1)
+
+    def build(self, sizes: Sizes) -> GlobalAttention:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+        Raises:
+            ConfigError: the similarity cannot compare vectors of these sizes.
+        """
+        return GlobalAttention(Similarity(self.similarity, sizes.d_model, sizes.d_memory), self.dropout)
 
 
 @final
@@ -60,12 +67,3 @@ class GlobalAttention(Connection):
         dropped_NQS = drop(weight_NQS, self.dropout, self.training).to(link.values.dtype)
         context_BTD = (dropped_NQS @ link.values).view(B, T, link.values.shape[2])
         return Reading(context_BTD, weight_NQS.view(B, 1, T, S) if weights else None), link
-
-
-def build(config: GlobalAttentionConfig, sizes: Sizes) -> GlobalAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
-
-    Raises:
-        ConfigError: the similarity cannot compare vectors of these sizes.
-    """
-    return GlobalAttention(Similarity(config.similarity, sizes.d_model, sizes.d_memory), config.dropout)

@@ -11,15 +11,14 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.similarity import Similarity, SimilarityKind
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import masked_softmax, projection
 
 
-class InteractiveAttentionConfig(Config):
+class InteractiveAttentionConfig(ConnectionKind):
     """Configuration of interactive attention.
 
     Attributes:
@@ -29,6 +28,15 @@ class InteractiveAttentionConfig(Config):
 
     kind: Literal["interactive-attention"] = "interactive-attention"
     similarity: SimilarityKind = "additive"
+
+    def build(self, sizes: Sizes) -> InteractiveAttention:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+        Raises:
+            ConfigError: the similarity cannot compare vectors of these sizes.
+        """
+        read, write = (Similarity(self.similarity, sizes.d_model, sizes.d_memory) for _ in range(2))
+        return InteractiveAttention(read, write, sizes.d_model, sizes.d_memory)
 
 
 @final
@@ -88,13 +96,3 @@ class InteractiveAttention(Connection):
     def _weights(self, by: Similarity, query_B1D: Tensor, states_BSD: Tensor, mask_BS: Tensor) -> Tensor:
         score_B1S: Tensor = by(query_B1D, by.prepare(states_BSD))
         return masked_softmax(score_B1S, mask_BS[:, None])
-
-
-def build(config: InteractiveAttentionConfig, sizes: Sizes) -> InteractiveAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
-
-    Raises:
-        ConfigError: the similarity cannot compare vectors of these sizes.
-    """
-    read, write = (Similarity(config.similarity, sizes.d_model, sizes.d_memory) for _ in range(2))
-    return InteractiveAttention(read, write, sizes.d_model, sizes.d_memory)

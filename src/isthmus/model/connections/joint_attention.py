@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from isthmus.model.blocks import MultiHeadConfig
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import HeadSizes, attend, join_heads, project_together, projection, split_heads
 from isthmus.nn.masks import causal_TT
 
 
-class JointAttentionConfig(MultiHeadConfig):
+class JointAttentionConfig(MultiHeadConfig, ConnectionKind):
     """Configuration of joint attention; the decoder has `past = "none"`, since this connection looks back too.
 
     Attributes:
@@ -28,6 +28,14 @@ class JointAttentionConfig(MultiHeadConfig):
     """
 
     kind: Literal["joint-attention"] = "joint-attention"
+
+    def build(self, sizes: Sizes) -> JointAttention:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of as large states.
+
+        Raises:
+            ConfigError: heads do not divide as they must.
+        """
+        return JointAttention(self.sizes(sizes.d_model), self.dropout)
 
 
 @final
@@ -96,12 +104,3 @@ def _allowed(mask_BS: Tensor, real_BP1: Tensor, block: int) -> Tensor:
     earlier_BA = torch.cat([mask_BS, real_BP1[:, :, 0]], dim=1)
     own_BTT = causal_TT(block, mask_BS.device).expand(B, -1, -1)
     return torch.cat([earlier_BA[:, None].expand(-1, block, -1), own_BTT], dim=2)[:, None]
-
-
-def build(config: JointAttentionConfig, sizes: Sizes) -> JointAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of as large states.
-
-    Raises:
-        ConfigError: heads do not divide as they must.
-    """
-    return JointAttention(config.sizes(sizes.d_model), config.dropout)

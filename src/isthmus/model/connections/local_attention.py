@@ -11,15 +11,14 @@ from typing import Literal, final
 from pydantic import Field
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.similarity import Similarity, SimilarityKind
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import masked_softmax, projection
 
 
-class LocalAttentionConfig(Config):
+class LocalAttentionConfig(ConnectionKind):
     """Configuration of local attention.
 
     Attributes:
@@ -31,6 +30,14 @@ class LocalAttentionConfig(Config):
     kind: Literal["local-attention"] = "local-attention"
     similarity: SimilarityKind = "general"
     window: int = Field(default=10, ge=1)
+
+    def build(self, sizes: Sizes) -> LocalAttention:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+        Raises:
+            ConfigError: the similarity cannot compare vectors of these sizes.
+        """
+        return LocalAttention(Similarity(self.similarity, sizes.d_model, sizes.d_memory), sizes.d_model, self.window)
 
 
 @final
@@ -75,12 +82,3 @@ class LocalAttention(Connection):
         place_NS = mask_NS.cumsum(dim=1) - 1
         away_NQS: Tensor = place_NS[:, None] - share_NQ1 * count_N[:, None, None]
         return away_NQS
-
-
-def build(config: LocalAttentionConfig, sizes: Sizes) -> LocalAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
-
-    Raises:
-        ConfigError: the similarity cannot compare vectors of these sizes.
-    """
-    return LocalAttention(Similarity(config.similarity, sizes.d_model, sizes.d_memory), sizes.d_model, config.window)

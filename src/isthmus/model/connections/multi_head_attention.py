@@ -10,13 +10,13 @@ from typing import Literal, final
 from torch import Tensor
 
 from isthmus.model.blocks import MultiHeadConfig
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 from isthmus.nn.attention import HeadSizes, attend, join_heads, project_together, projection, split_heads
 
 
-class MultiHeadAttentionConfig(MultiHeadConfig):
+class MultiHeadAttentionConfig(MultiHeadConfig, ConnectionKind):
     """Configuration of multi-head attention over the memory.
 
     Attributes:
@@ -24,6 +24,14 @@ class MultiHeadAttentionConfig(MultiHeadConfig):
     """
 
     kind: Literal["multi-head-attention"] = "multi-head-attention"
+
+    def build(self, sizes: Sizes) -> MultiHeadAttention:
+        """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
+
+        Raises:
+            ConfigError: heads do not divide as they must.
+        """
+        return MultiHeadAttention(self.sizes(sizes.d_model), sizes.d_memory, self.dropout)
 
 
 @final
@@ -76,12 +84,3 @@ class MultiHeadAttention(Connection):
             weights_NHQS.view(N, self.sizes.heads, k, T, S).transpose(1, 2).reshape(B, self.sizes.heads, T, S)
         )
         return Reading(context_BTD, weights_BHTS), link
-
-
-def build(config: MultiHeadAttentionConfig, sizes: Sizes) -> MultiHeadAttention:
-    """Build the connection for a decoder of `sizes.d_model` over a memory of `sizes.d_memory`.
-
-    Raises:
-        ConfigError: heads do not divide as they must.
-    """
-    return MultiHeadAttention(config.sizes(sizes.d_model), sizes.d_memory, config.dropout)

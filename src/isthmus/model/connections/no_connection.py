@@ -10,13 +10,12 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from isthmus.core.config import Config
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
 
 
-class NoConnectionConfig(Config):
+class NoConnectionConfig(ConnectionKind):
     """Configuration of a decoder that reads nothing; its first state must come from the summary.
 
     Attributes:
@@ -24,6 +23,10 @@ class NoConnectionConfig(Config):
     """
 
     kind: Literal["no-connection"] = "no-connection"
+
+    def build(self, sizes: Sizes) -> NoConnection:
+        """Build it for a decoder of `sizes.d_model`."""
+        return NoConnection(sizes.d_model)
 
 
 @final
@@ -46,8 +49,3 @@ class NoConnection(Connection):
     def forward(self, query_BTD: Tensor, link: Link, position_B: Tensor, weights: bool = False) -> tuple[Reading, Link]:  # noqa: ARG002
         """Zeros for every query."""
         return Reading(torch.zeros_like(query_BTD)), link
-
-
-def build(config: NoConnectionConfig, sizes: Sizes) -> NoConnection:  # noqa: ARG001
-    """Build it for a decoder of `sizes.d_model`."""
-    return NoConnection(sizes.d_model)

@@ -13,10 +13,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from isthmus.core.config import Config
 from isthmus.model.blocks import HeadShape, head_sizes
-from isthmus.model.connections.attention import AttentionConfig, build_attention
-from isthmus.model.connections.connection import Connection, Link, Reading
+from isthmus.model.connections.attention import AttentionConfig
+from isthmus.model.connections.connection import Connection, ConnectionKind, Link, Reading
 from isthmus.model.connections.multi_head_attention import MultiHeadAttention, MultiHeadAttentionConfig
 from isthmus.model.memory import Memory
 from isthmus.model.sizes import Sizes
@@ -24,7 +23,7 @@ from isthmus.model.sizes import Sizes
 SPREAD = 0.02
 
 
-class SlotsConfig(Config):
+class SlotsConfig(ConnectionKind):
     """Configuration of a memory of k slots.
 
     Attributes:
@@ -38,6 +37,22 @@ class SlotsConfig(Config):
     count: int = Field(default=8, ge=1)
     heads: int = Field(default=8, ge=1)
     read: AttentionConfig = MultiHeadAttentionConfig()
+
+    def build(self, sizes: Sizes) -> Connection:
+        """Build the connection of a decoder that has one."""
+        (connection,) = self.build_layers(sizes, 1)
+        return connection
+
+    def build_layers(self, sizes: Sizes, layers: int) -> list[Connection]:
+        """Build one connection a decoder layer, over one set of slots.
+
+        Raises:
+            ConfigError: heads do not divide as they must.
+        """
+        shape = HeadShape(self.heads, None, None)
+        heads = head_sizes(shape, sizes.d_memory, None, True, "model.connection.heads")
+        distil = Distil(MultiHeadAttention(heads, sizes.d_memory), self.count, sizes.d_memory)
+        return [Slots(distil, self.read.build(sizes)) for _ in range(layers)]
 
 
 class Distil(nn.Module):
@@ -98,15 +113,3 @@ class Slots(Connection):
             return reading, link
         share_B1CS = link.keys.transpose(1, 2).repeat_interleave(link.readers(query_BTD.shape[0]), dim=0)[:, None]
         return replace(reading, weights_BHTS=reading.weights_BHTS @ share_B1CS.to(reading.weights_BHTS.dtype)), link
-
-
-def build(config: SlotsConfig, sizes: Sizes, layers: int) -> list[Connection]:
-    """Build one connection a decoder layer, over one set of slots.
-
-    Raises:
-        ConfigError: heads do not divide as they must.
-    """
-    shape = HeadShape(config.heads, None, None)
-    heads = head_sizes(shape, sizes.d_memory, None, True, "model.connection.heads")
-    distil = Distil(MultiHeadAttention(heads, sizes.d_memory), config.count, sizes.d_memory)
-    return [Slots(distil, build_attention(config.read, sizes)) for _ in range(layers)]
