@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from isthmus.core.errors import InputError
 from isthmus.core.padded import Padded
 from isthmus.core.runtime import Runtime
 from isthmus.engines.onnx.engine import OnnxEngine
-from isthmus.engines.torch_engine import TorchEngine
 from isthmus.export.comparison import Probe, compare
 from isthmus.export.onnx import write
 from isthmus.export.sides import Stepping
+from isthmus.generate.alignment_head import FIELD
 from isthmus.generate.inputs import Task
 from isthmus.generate.jobs import Target
+from isthmus.generate.opening import torch_engine
 from isthmus.generate.options import GenerationOptions
 from isthmus.text.vocabulary import BOS, EOS
 from tests.laws.architectures import Architecture
@@ -28,15 +30,16 @@ KINDS = (
     Architecture("grouped", "interactive", "grouped", "sinusoidal-all"),
     Architecture("gru-both-ways", "additive", "bahdanau", "none-source-target"),
 )
+NOTED = {"layer": 0, "head": 0, "error": 0.0, "error_of_mean": 0.0, "links": 1}
 LONGEST = 20  # more than the slots that caches begin with
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", KINDS, ids=str)
 def test_scores_and_beams_are_the_same(architecture: Architecture, tmp_path: Path) -> None:
-    bundle = bundle_of(architecture.config)
+    bundle = replace(bundle_of(architecture.config), info={FIELD: NOTED})
     written = write(bundle, tmp_path)
-    ours, theirs = TorchEngine(bundle.model, (BOS,)), OnnxEngine(tmp_path, (BOS,), written, Runtime(threads=1))
+    ours, theirs = torch_engine(bundle), OnnxEngine(tmp_path, (BOS,), written, Runtime(threads=1))
     options = GenerationOptions.of({"num_beams": 3, "num_return_sequences": 3, "max_length": LONGEST})
     target, size = Target(EOS, ()), bundle.codec.target.vocabulary.size
     sides = (Stepping(ours, target, options, size), Stepping(theirs, target, options, size))

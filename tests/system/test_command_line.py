@@ -15,8 +15,8 @@ import pytest
 
 from isthmus.data.pairs import Pairs, read
 from isthmus.evaluate.attention import look
-from isthmus.generate.alignment_head import alignment_head
 from isthmus.generate.alignment import Looked, aligned
+from isthmus.generate.alignment_head import alignment_head
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import BOS
 from tests.system.command import NAMES, Done, isthmus, last_step, stopped_at, write_pairs

@@ -85,12 +85,7 @@ class TorchEngine(Engine):
         with torch.inference_mode():
             decoded, state = self.model.step(tokens_BT, state, weights=weights)
             log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
-        layer, head = self._looks
-        weights_BHTS = decoded.readings[layer].weights_BHTS if weights and decoded.readings else None
-        if weights_BHTS is None:
-            return log_probs_BV, state, None
-        heads_BHS = weights_BHTS[:, :, -1].float()
-        return log_probs_BV, state, heads_BHS.mean(dim=1) if head is None else heads_BHS[:, head]
+        return log_probs_BV, state, decoded.looked(*self._looks) if weights else None
 
     def read(self, source: Padded, target_in: Padded) -> Tensor:
         """Log-probabilities [B, T, V] of what follows each position of given targets."""

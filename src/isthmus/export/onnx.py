@@ -24,6 +24,7 @@ from isthmus.engines.onnx.recurrence import exportable, translations
 from isthmus.export.comparison import Comparison, Probe, compare
 from isthmus.export.sides import Stepping
 from isthmus.export.source import Source
+from isthmus.generate.alignment_head import looks_of
 from isthmus.model.bundle import Bundle
 
 ROWS, WIDTH, SLOTS, MOST = 3, 7, 13, 1 << 20
@@ -87,7 +88,7 @@ def write(bundle: Bundle, folder: Path, card: str = "") -> tuple[int, ...]:
     }
     names = ["token", "position", *(f"past_{n}" for n in range(len(past))), *(f"link_{n}" for n in range(len(links)))]
     inputs = (torch.full((ROWS, 1), 2), torch.zeros(ROWS, dtype=torch.int64), past, links)
-    _graph(Step(bundle.model, layout), inputs, step, names, folder / STEP)
+    _graph(Step(bundle.model, layout, looks_of(bundle)), inputs, step, names, folder / STEP)
     bundle.describe(folder, {"onnx": asdict(layout)}, card)
     return layout.links
 

@@ -43,3 +43,13 @@ def alignment_head(bundle: Bundle) -> AlignmentHead | None:
     """
     value = bundle.info.get(FIELD)
     return None if value is None else parse(AlignmentHead, value, f"config.json: info.{FIELD}")
+
+
+def looks_of(bundle: Bundle) -> tuple[int, int | None]:
+    """The layer and the head that say where the decoder looked, as engines take them.
+
+    Raises:
+        ConfigError: as `alignment_head`.
+    """
+    noted = alignment_head(bundle)
+    return (-1, None) if noted is None else (noted.layer, noted.head)

@@ -19,7 +19,7 @@ from isthmus.engines.forms import form_of, open_bundle
 from isthmus.engines.lazy import LazyEngine
 from isthmus.engines.onnx.engine import OnnxEngine
 from isthmus.engines.torch_engine import TorchEngine
-from isthmus.generate.alignment_head import alignment_head
+from isthmus.generate.alignment_head import looks_of
 from isthmus.generate.delegate import Delegation
 from isthmus.model.bundle import CONFIG, Bundle, read_json
 
@@ -77,9 +77,7 @@ def torch_engine(bundle: Bundle, runtime: Runtime | None = None) -> TorchEngine:
     Raises:
         ConfigError: what the bundle notes is no head.
     """
-    noted = alignment_head(bundle)
-    looks = (-1, None) if noted is None else (noted.layer, noted.head)
-    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime, looks)
+    return TorchEngine(bundle.model, (bundle.codec.config.frame.start,), runtime, looks_of(bundle))
 
 
 def _graphs(folder: Path, engine: Choice, runtime: Runtime) -> Run:

@@ -41,19 +41,21 @@ class Step(nn.Module):
     Args:
         model: what is exported.
         layout: of its states.
+        looks: whose weights are the attention: the layer, and its head; without one the mean over the layer's heads.
     """
 
-    def __init__(self, model: EncoderDecoder, layout: Layout) -> None:
+    def __init__(self, model: EncoderDecoder, layout: Layout, looks: tuple[int, int | None] = (-1, None)) -> None:
         super().__init__()
-        self.model, self.layout = model, layout
+        self.model, self.layout, self.looks = model, layout, looks
 
     def forward(self, token_B1: Tensor, position_B: Tensor, past: list[Tensor], links: list[Tensor]) -> list[Tensor]:
         """One position of every row; without attention weights, zeros stand for them."""
         state = self.layout.state_of(position_B, past, links)
         decoded, state = self.model.step(token_B1, state, weights=True)
         log_probs_BV = self.model.head.log_probs(decoded)[:, -1]
-        weights_BHTS = decoded.readings[-1].weights_BHTS
-        looked_BS = links[2].to(log_probs_BV.dtype) * 0 if weights_BHTS is None else weights_BHTS[:, :, -1].mean(dim=1)
+        looked_BS = decoded.looked(*self.looks)
+        if looked_BS is None:
+            looked_BS = links[2].to(log_probs_BV.dtype) * 0
         written = [tensor for link in state.links for tensor in link.written]
         return [log_probs_BV, looked_BS, *flat_past(state.past), *written]
 

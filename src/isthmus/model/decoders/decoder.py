@@ -31,6 +31,14 @@ class Decoded:
         """The features and readings of the given rows (int64 indices), in that order."""
         return Decoded(self.features_BTD[rows], tuple(reading.select(rows) for reading in self.readings))
 
+    def looked(self, layer: int, head: int | None) -> Tensor | None:
+        """Where a head looked from the last position [B, S], or the mean over a layer's heads; `None` where there are no weights."""
+        weights_BHTS = self.readings[layer].weights_BHTS if self.readings else None
+        if weights_BHTS is None:
+            return None
+        last_BHS = weights_BHTS[:, :, -1].float()
+        return last_BHS.mean(dim=1) if head is None else last_BHS[:, head]
+
 
 class Decoder(nn.Module, ABC):
     """From a memory and the tokens so far to features of the next."""
