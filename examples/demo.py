@@ -28,6 +28,7 @@ PARTS = ("train", "dev", "test")
 FRACTIONS = (0.96, 0.02, 0.02)
 UNSEEN = ("isthmus", "memory", "attention", "grapheme", "sequence", "translator", "beautiful", "xylophone")
 NEW = ("blorptastic", "snarflewick", "encodable", "chatterboxes")
+ENGLISH = ("I love this beer. It is the best in the world.", "Where can I buy stamps?")
 HERE = Path(__file__).resolve().parent
 
 
@@ -68,6 +69,9 @@ def main() -> None:
     model = isthmus.load(fitted.bundle)
     for word, phonemes in zip((*UNSEEN, *NEW), model.generate([*UNSEEN, *NEW]), strict=True):
         say(f"  {word:<14} {phonemes}")
+    say("\n[bold]The model in the box, English to French[/] (isthmus generate box:en-fr)")
+    for text in ENGLISH:
+        say(f"  {text}\n  → {isthmus.load('box:en-fr').generate(text)[0]}", highlight=False)
     say(
         "\n[bold]The same with your own files[/] (line n of one file answers line n of the other; or one TSV with --data):"
     )

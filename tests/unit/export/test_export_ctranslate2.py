@@ -21,8 +21,10 @@ from isthmus.export import ctranslate2
 from isthmus.export.comparison import Comparison
 from isthmus.export.source import Source
 from isthmus.generate.options import GenerationOptions
+from isthmus.model.build import ModelConfig
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import EOS
+from tests.reference.test_ctranslate2 import bundle_of
 from tests.unit.export.quiet import TEXTS, quiet_bundle
 
 ONE = Runtime(threads=1)
@@ -122,6 +124,19 @@ def test_an_int8_folder_is_dequantised_without_ctranslate2(place: Path, monkeypa
         assert (parameter - small[name]).abs().max() <= parameter.abs().max() / 250, name
     with pytest.raises(InputError, match="not installed"):
         isthmus.load(place / "int8", engine="ctranslate2")
+
+
+@pytest.mark.parametrize("tied", ["all", "target", "source-target", "none"])
+def test_int8_weights_are_read_back_however_embeddings_are_tied(tied: str, tmp_path: Path) -> None:
+    """A table that several names stand for is stored once, and so is its scale."""
+    part = {"layers": 1, "layer": {"heads": 2, "feed_forward": 24}}
+    connection = {"kind": "multi-head-attention", "heads": 2}
+    table = {"d_model": 16, "embedding": {"tied": tied}, "encoder": part, "decoder": part, "connection": connection}
+    bundle = bundle_of(ModelConfig.of(table))
+    ct2.save_into(bundle, tmp_path, "int8")
+    read = dict(ct2.load(tmp_path).model.named_parameters(remove_duplicate=False))
+    for name, parameter in bundle.model.named_parameters(remove_duplicate=False):
+        assert (parameter - read[name]).abs().max() <= parameter.abs().max() / 250, name
 
 
 def test_int8_is_smaller_and_runs(place: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from sacrebleu import corpus_chrf
 
 import isthmus
 from isthmus.core.errors import BundleError
+from isthmus.engines.forms import described_by
 from isthmus.generate import load as module
 from isthmus.model import box
 from isthmus.model.box import boxed, located
 from tests.unit.cli.calling import called
 from tests.unit.generate.tiny_bundle import tiny_bundle
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -71,3 +77,46 @@ def test_evaluating_a_model_in_the_box_leaves_nothing_behind(filled: Path, monke
     assert done.code == 0, done.err
     assert [path.name for path in Path().iterdir()] == ["test.tsv"]
     assert module.best_of("en-fr") == filled / "en-fr"
+
+
+BOXED = ("en-fr",)
+
+
+def test_what_is_in_the_box_is_whole_small_and_attributed() -> None:
+    assert tuple(boxed()) == BOXED
+    for name, folder in boxed().items():
+        assert sum(path.stat().st_size for path in folder.iterdir()) <= 12e6
+        about = described_by(folder)  # every file is compared with its digest
+        assert about.info["licence"] == "CC BY 2.0 FR"
+        assert f"src/isthmus/box/{name}" in (ROOT / "NOTICE").read_text(encoding="utf-8")
+        assert "What it cannot do" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_box_translates_without_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = called(monkeypatch, "generate", "en-fr", "I love this beer. It is the best in the world.", "--threads", "1")
+    assert done.code == 0, done.err
+    assert "bière" in done.out
+    assert "monde" in done.out
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("engine", ["torch", "auto"])
+def test_the_box_says_the_same_through_every_engine(engine: Literal["torch", "auto"]) -> None:
+    """PyTorch dequantises the weights, CTranslate2 multiplies in eight bits: most outputs are the same."""
+    texts = [one.source for one in described_by(boxed()["en-fr"]).sample[:20]]
+    found = isthmus.load("box:en-fr", engine=engine, threads=1).generate(texts, num_beams=1)
+    expected = isthmus.load("box:en-fr", engine="torch", threads=1).generate(texts, num_beams=1)
+    assert sum(one == other for one, other in zip(found, expected, strict=True)) >= 14
+    references = [one.target for one in described_by(boxed()["en-fr"]).sample[:20]]
+    assert corpus_chrf(found, [references]).score > 50
+
+
+@pytest.mark.slow
+def test_the_box_is_good(data_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = data_root / "tatoeba-en-fr" / "test.tsv.gz"
+    monkeypatch.chdir(tmp_path)
+    done = called(monkeypatch, "evaluate", "box:en-fr", "--data", str(data), "--json", "--threads", "1")
+    assert done.code == 0, done.err
+    scores = {score["metric"]: score["value"] for score in json.loads(done.out)["scores"]}
+    assert scores["bleu"] >= 50

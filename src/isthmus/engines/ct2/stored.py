@@ -82,7 +82,8 @@ def variables(path: Path) -> dict[str, Tensor]:
             where=str(path),
             fix="copy the bundle again",
         ) from None
-    return found | {alias: found[name] for alias, name in names}
+    scales = [(f"{alias}_scale", f"{name}_scale") for alias, name in names if f"{name}_scale" in found]
+    return found | {alias: found[name] for alias, name in [*names, *scales]}
 
 
 def parameters(path: Path, config: ModelConfig, shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
