@@ -3,8 +3,8 @@
     isthmus train recipes/tatoeba-en-fr.toml --out runs/tatoeba
     python examples/box.py runs/tatoeba $ISTHMUS_DATA/tatoeba-en-fr/dev.tsv.gz src/isthmus/box/en-fr
 
-The export refuses to write a model that lost more than 0.3 BLEU on the pairs given. None of them is kept: the box holds weights, and no
-the texts of others.
+The export refuses to write a model that lost more than 0.3 BLEU on the pairs given. None of them is kept: the box holds weights,
+and no texts of others.
 """
 
 from __future__ import annotations
