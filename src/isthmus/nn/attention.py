@@ -265,7 +265,7 @@ class SelfAttention(nn.Module, Packable):
             context_BTD, and the cache as the next block finds it.
         """
         B, T, D = x_BTD.shape
-        if self.segments is not None and cache is None and (torch.compiler.is_compiling() or T > self.segments.length):
+        if self.segments is not None and cache is None and (torch.compiler.is_compiling() or self.segments.length < T):
             return self._in_segments(x_BTD, allowed, self.segments), None  # what fits into one needs no dividing
         k = 1 if cache is None else cache.group
         if k > 1:  # the blocks of k rows that share slots are read as one block of one row
