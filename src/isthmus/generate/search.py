@@ -98,8 +98,9 @@ def search(step: Step, initial: SearchState, rules: Rules) -> Iterator[SearchSta
     state = initial
     yield state
     while state.live:
-        log_probs_BV, cache, attention_BS = step(state.feed_BT, state.cache)
-        state = _advance(state, log_probs_BV, cache, attention_BS, rules)
+        with torch.inference_mode():
+            log_probs_BV, cache, attention_BS = step(state.feed_BT, state.cache)
+            state = _advance(state, log_probs_BV, cache, attention_BS, rules)
         yield state
 
 

@@ -22,8 +22,8 @@ def test_there_are_studies() -> None:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_study_can_be_read(path: Path) -> None:
     plan = load_study(path)
-    assert plan.config.minutes is not None
-    assert plan.config.minutes <= 8
+    assert (plan.config.minutes or 0) <= 8
+    assert (plan.config.steps or 0) <= 2500
     assert len({recipe.model_dump_json() for recipe in plan.recipes}) == len(plan.recipes)
     assert len({recipe.data.model_dump_json() for recipe in plan.recipes}) == 1
     assert all(recipe.metrics == plan.config.metrics for recipe in plan.recipes)
@@ -38,4 +38,5 @@ def test_the_joined_sentences_are_of_all_lengths(data_root: Path, tmp_path: Path
     lengths = [len(example.source.split()) for example in found.test.examples()]
     edges = [0, *plan.config.lengths, 10_000]
     counts = [sum(low < one <= high for one in lengths) for low, high in pairwise(edges)]
-    assert min(counts) >= 50, counts
+    assert min(counts[:-1]) >= 50, counts
+    assert counts[-1] > 0, counts
