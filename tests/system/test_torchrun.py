@@ -46,6 +46,12 @@ def losses(out: Path) -> list[float]:
     return [line["loss"] for line in lines if line["event"] == "stepped"]
 
 
+def seen(out: Path) -> list[str]:
+    """The digests of the examples read, update after update."""
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line["seen"] for line in lines if line["event"] == "stepped"]
+
+
 def same(one: Path, other: Path) -> bool:
     """Whether two runs left the same log and the same model, byte for byte."""
     files = ("metrics.jsonl", "best/model.safetensors")
@@ -133,6 +139,55 @@ def test_one_goes_on_from_two_with_divided_weights(two: Done, folder: Path) -> N
     done = isthmus(*train, folder=folder)
     assert done.code == 0, done.err
     assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
+
+
+LANES = (*TRAIN, "data.train=[]", "data.shards=shards/manifest.json", "data.cache=own")
+
+
+@pytest.fixture(scope="module")
+def lanes(folder: Path) -> Path:
+    """A run of two processes, each of which reads its own shards."""
+    divided = isthmus(
+        "shard", "--source", "train.digits", "--target", "train.names", "--out", "shards", "--count", "5", folder=folder
+    )
+    assert divided.code == 0, divided.err
+    assert divided.out.strip().endswith("5 shards: shards/manifest.json")
+    done = ended(together(*LANES, "--out", "lanes", folder=folder))
+    assert done.code == 0, done.err
+    assert "in 2 lanes, 1 of them here" in done.err
+    return folder / "lanes"
+
+
+def test_each_process_reads_its_own_shards_and_learns_what_one_learns(lanes: Path, folder: Path) -> None:
+    assert len(list((folder / "own").iterdir())) == 2  # each encoded its lane; the development set is with the run
+    done = isthmus(*LANES, "--out", "all-lanes", folder=folder)
+    assert done.code == 0, done.err
+    assert "in 2 lanes, 2 of them here" in done.err
+    assert losses(folder / "all-lanes") == pytest.approx(losses(lanes), rel=1e-5)
+    assert seen(folder / "all-lanes") == seen(lanes)
+
+
+def test_a_run_over_shards_goes_on_where_it_was_killed(lanes: Path, folder: Path) -> None:
+    out = folder / "lanes-killed"
+    process = together(*LANES, "--out", out.name, folder=folder)
+    while process.poll() is None and last_step(out) < 70:
+        time.sleep(0.005)
+    os.kill(workers(process)[0], signal.SIGKILL)
+    assert ended(process).code != 0
+    assert 0 < last_step(out) < 180
+    done = ended(together(*LANES, "--out", out.name, folder=folder))
+    assert done.code == 0, done.err
+    assert same(out, lanes)
+
+
+def test_a_shard_that_is_not_there_is_named(lanes: Path, folder: Path) -> None:
+    assert lanes.is_dir()
+    moved = (folder / "shards" / "shard-00001.jsonl.gz").rename(folder / "away")
+    done = ended(together(*LANES, "--out", "missing", folder=folder))
+    moved.rename(folder / "shards" / "shard-00001.jsonl.gz")
+    assert done.code != 0
+    assert "a shard does not exist" in done.err
+    assert "shard-00001.jsonl.gz" in done.err
 
 
 def test_an_update_that_cannot_be_shared_is_refused(folder: Path) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from isthmus.cli import options
 from isthmus.core.errors import InputError
+from isthmus.core.files import free_place
 
 if TYPE_CHECKING:
     from isthmus.export.shortlist import Shortlist
@@ -69,7 +70,7 @@ def export(
     """
     import json
 
-    from isthmus.export.needed import free_place, needs
+    from isthmus.export.needed import needs
 
     free_place(out)
     theirs = {"--input": input, "--target-language": target_language}

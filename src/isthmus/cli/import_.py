@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from isthmus.core.files import free_place
+
 commands = typer.Typer()
 
 
@@ -30,7 +32,7 @@ def import_(
 
       isthmus import opus-mt-en-fr en-fr --source-language en --target-language fr
     """
-    from isthmus.export.needed import free_place, needs
+    from isthmus.export.needed import needs
 
     free_place(out)
     needs("huggingface")

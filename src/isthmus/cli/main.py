@@ -10,7 +10,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from isthmus import __version__
-from isthmus.cli import box, compare, distill, doctor, evaluate, export, generate, import_, inspect, serve, study, train
+from isthmus.cli import (
+    box,
+    compare,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    generate,
+    import_,
+    inspect,
+    serve,
+    shard,
+    study,
+    train,
+)
 from isthmus.core.errors import IsthmusError
 
 app = typer.Typer(
@@ -23,7 +37,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
-for part in (train, generate, evaluate, compare, doctor, inspect, export, import_, study, serve, box, distill):
+for part in (train, generate, evaluate, compare, doctor, inspect, export, import_, study, serve, box, distill, shard):
     app.add_typer(part.commands)
 
 

@@ -96,6 +96,22 @@ def new_folder(path: Path) -> Iterator[Path]:
         raise
 
 
+def free_place(out: Path) -> None:
+    """Refuse to write where something is.
+
+    Raises:
+        InputError: there is a file, or a folder that is not empty.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise InputError(
+            "a new folder is written, and nothing replaced",
+            expected="a name that is free",
+            got="a file" if out.is_file() else "a folder that is not empty",
+            where=str(out),
+            fix="name another folder, or remove it",
+        )
+
+
 def existing_file(path: Path, what: str) -> Path:
     """Return `path` if it is a readable file.
 

@@ -1,6 +1,6 @@
 """The processes that train one model together, as `torchrun` starts them; one process alone is a team of one.
 
-Every process has the whole model (or, where weights are sharded, a part of it) and reads a part of every update's batches. Gradients
+Every process has the whole model (or, where weights are sharded, a part of it) and computes a part of every update's batches. Gradients
 are added up in one message in a fixed order, so that all processes make the same update to the bit, and a run that was killed and resumed
 makes it again.
 """
@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import Tensor, distributed
@@ -91,6 +92,8 @@ class Team:
 
 
 ALONE = Team()
+PATIENCE = timedelta(hours=24)
+"""How long a process waits for the others: the first one encodes a large corpus while they do."""
 
 
 @contextmanager
@@ -124,7 +127,7 @@ def joined(shards: bool = False) -> Iterator[Team]:
     device = f"cuda:{os.environ['LOCAL_RANK']}" if cuda else "cpu"
     if cuda:
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if cuda else "gloo")
+    distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
         yield Team(distributed.get_rank(), size, device, shards)
     finally:

@@ -1,9 +1,8 @@
-"""What must be there before anything is written: the tool's library, and a free place."""
+"""What must be there before anything is written: the tool's library."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from types import MappingProxyType
 
 from isthmus.core.errors import InputError
@@ -32,20 +31,4 @@ def needs(extra: str) -> None:
             got=f"no {missing[0]}",
             where="the Python environment",
             fix=f"pip install 'isthmus[{extra}]'",
-        )
-
-
-def free_place(out: Path) -> None:
-    """Refuse to write where something is.
-
-    Raises:
-        InputError: there is a file, or a folder that is not empty.
-    """
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise InputError(
-            "a new folder is written, and nothing replaced",
-            expected="a name that is free",
-            got="a file" if out.is_file() else "a folder that is not empty",
-            where=str(out),
-            fix="name another folder, or remove it",
         )

@@ -19,6 +19,7 @@ from isthmus.train.average import Average, build_average
 from isthmus.train.checkpoint import Checkpoints, flat
 from isthmus.train.config import TrainingConfig
 from isthmus.train.feed import BatchSource
+from isthmus.train.lanes import Lanes
 from isthmus.train.objective import Objective
 from isthmus.train.optimiser import Optimiser
 from isthmus.train.shard import Sharded
@@ -59,7 +60,7 @@ class Job:
 
     model: EncoderDecoder
     objective: Objective
-    batches: BatchSource
+    batches: BatchSource | Lanes
     validators: tuple[Validator, ...]
     config: TrainingConfig
     runtime: Runtime

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,14 +70,24 @@ class TrainingState:
         )
 
 
-def seen_after(seen: str, batch: bytes) -> str:
-    """The digest of all batches read, once one more was read: equal if and only if they had the same examples in the same order.
+def mark(examples: bytes) -> int:
+    """24 bits of a digest of a batch's examples: a number that float32 holds exactly, so that processes can tell it with their sums.
+
+    Args:
+        examples: their numbers.
+    """
+    return int.from_bytes(hashlib.blake2b(examples, digest_size=3).digest(), "little")
+
+
+def seen_after(seen: str, marks: Sequence[float]) -> str:
+    """The digest of all batches read, once those of one more update were: equal where they had the same examples in the same order.
 
     Args:
         seen: the digest before.
-        batch: the numbers of its examples; where several processes share it, those of the whole one.
+        marks: of the update's batches, in their order.
     """
-    return hashlib.blake2b(seen.encode() + batch, digest_size=16).hexdigest()
+    told = ",".join(str(int(one)) for one in marks)
+    return hashlib.blake2b(f"{seen}:{told}".encode(), digest_size=16).hexdigest()
 
 
 def stop_reason(state: TrainingState, config: TrainingConfig, interrupted: bool) -> StopReason | None:

@@ -24,15 +24,19 @@ from isthmus.train.events import Event, Saved, Started, Stepped, Stopped
 from isthmus.train.feed import BatchSource, on_device, stream
 from isthmus.train.job import Job, Parts, parts_of
 from isthmus.train.judge import validate
+from isthmus.train.lanes import Lanes
 from isthmus.train.log import RunLog
 from isthmus.train.schedule import factor
 from isthmus.train.shard import divided, put_together, whole
-from isthmus.train.state import Position, TrainingState, seen_after, stop_reason
+from isthmus.train.state import Position, TrainingState, mark, seen_after, stop_reason
 
 BAD_IN_A_ROW = 10
 
 
-Feed = Iterator[tuple[Position, Batch]]
+Feed = Iterator[tuple[Position, Batch | None]]
+"""Batches, with the position after each; `None` stands for one that another process has."""
+TOLD = 4
+"""So many numbers are told of a batch: source tokens, target tokens, the mark of its examples, its epoch."""
 
 
 def never() -> bool:
@@ -85,23 +89,25 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     """Make one update: the gradient of the mean loss over all tokens of `accumulate` batches.
 
     Sums are accumulated and divided once by the whole count, so that n small batches are one large batch. The three numbers that
-    decide (loss, count, norm) are fetched from the device together. Where several processes train, each computes its share of the batches.
+    decide (loss, count, norm) are fetched from the device together, with what is told of each batch. Where several processes train,
+    each computes its share of the batches, and needs no more than what is told of the others.
     """
-    config, step = job.config, state.step + 1
-    position, source_tokens, target_tokens, seen = state.position, 0, 0, state.seen
+    config, step, position = job.config, state.step + 1, state.position
     with job.runtime.fast():
         sums = torch.zeros(2, device=job.runtime.device)
+        told = torch.zeros(config.accumulate, TOLD, device=job.runtime.device)
         for micro in range(config.accumulate):
             position, batch = next(feed)
-            source_tokens += int(batch.source.lengths_B.sum())
-            target_tokens += int(batch.target.lengths_B.sum())
-            seen = seen_after(seen, batch.index_B.numpy().tobytes())
-            if job.team.mine(micro):
+            if batch is not None and job.team.mine(micro):
+                tokens = batch.source.lengths_B.sum(), batch.target.lengths_B.sum()
+                told[micro] = torch.tensor([*tokens, mark(batch.index_B.numpy().tobytes()), position.epoch])
                 seed_step(config.seed, position.epoch, step, micro)
                 sums += _gradients(job, parts, batch, step / config.steps)
-        gradients = _added_up(job, parts, sums)
+        gradients = _added_up(job, parts, sums, told)
         norm = whole(nn.utils.get_total_norm(gradients))
-        loss, count, length = torch.stack([*sums, norm]).tolist()
+        loss, count, length, *numbers = torch.cat([sums, norm.view(1), told.view(-1)]).tolist()
+        source_tokens, target_tokens = int(sum(numbers[0::TOLD])), int(sum(numbers[1::TOLD]))
+        position, seen = replace(position, epoch=int(numbers[-1])), seen_after(state.seen, numbers[2::TOLD])
         loss, length = (loss / count, length / count) if count else (math.nan, math.nan)
         skipped = not (math.isfinite(loss) and math.isfinite(length))
         rate = 0.0
@@ -131,15 +137,15 @@ def _gradients(job: Job, parts: Parts, batch: Batch, progress: float) -> Tensor:
     return torch.stack([total.detach().float(), count.float()])
 
 
-def _added_up(job: Job, parts: Parts, sums: Tensor) -> list[Tensor]:
-    """The gradients; `sums` and they become those of all processes, a gradient that one does not have counting as 0."""
+def _added_up(job: Job, parts: Parts, sums: Tensor, told: Tensor) -> list[Tensor]:
+    """The gradients; `sums`, `told` and they become those of all processes, a gradient that one does not have counting as 0."""
     parameters = parts.parameters.values()
     if job.team.size > 1 and not job.team.shards:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    job.team.add_up([sums] if job.team.shards else [sums, *gradients])
+    job.team.add_up([sums, told] if job.team.shards else [sums, told, *gradients])
     return gradients
 
 
@@ -224,9 +230,9 @@ def _check_finite(state: TrainingState) -> None:
 
 
 @contextmanager
-def _feed(source: BatchSource, position: Position) -> Iterator[Feed]:
+def _feed(source: BatchSource | Lanes, position: Position) -> Iterator[Feed]:
     """Batches prepared ahead on a thread, which is stopped afterwards."""
-    feed = prefetch(stream(source, position))
+    feed = prefetch(source.stream(position) if isinstance(source, Lanes) else stream(source, position))
     try:
         yield feed
     finally:

@@ -25,7 +25,7 @@ def card(recipe: Recipe, model: EncoderDecoder, scores: Mapping[str, float], inf
     """Markdown for the bundle's `README.md`."""
     numbers = sum(parameter.numel() for parameter in model.parameters())
     languages = " → ".join(part for part in (recipe.data.source_language, recipe.data.target_language) if part)
-    files = ", ".join(files.source for files in recipe.data.train)
+    files = recipe.data.shards or ", ".join(files.source for files in recipe.data.train)
     lines = [
         f"# An Isthmus model{f': {languages}' if languages else ''}",
         "",

@@ -10,7 +10,8 @@ from isthmus.core.errors import DataError
 from isthmus.data.codec import Codec
 from isthmus.data.doctor import Diagnosis, examine
 from isthmus.data.pairs import Pairs
-from isthmus.workflows.prepare import codec_of, corpora
+from isthmus.data.shards import Manifest
+from isthmus.workflows.prepare import codec_of, corpora, lanes_of
 from isthmus.workflows.recipe import Files, Recipe
 
 
@@ -42,7 +43,8 @@ class Visit:
 def visits(recipe: Recipe, base: Path, codec: Codec | None = None) -> tuple[Visit, ...]:
     """Examine each training corpus of a recipe, with its dev and test sets.
 
-    A set that is one half of a file is left out: the other half in the same file would be taken for an overlap.
+    A set that is one half of a file is left out: the other half in the same file would be taken for an overlap. Of a corpus in
+    shards, those of the first lane are examined, which the first process reads.
 
     Args:
         recipe: names the files.
@@ -59,6 +61,8 @@ def visits(recipe: Recipe, base: Path, codec: Codec | None = None) -> tuple[Visi
 
     dev, test = whole(data.dev), whole(data.test)
     trained = [data.corpus(files, base).pairs for files in data.train]
+    if data.shards is not None:
+        trained = [corpus.pairs for corpus in lanes_of(recipe, Manifest.load(data.folder(base) / data.shards))[0]]
     return tuple(Visit(pairs, examine(pairs, dev, test, codec)) for pairs in dict.fromkeys(trained))
 
 

@@ -119,7 +119,7 @@ def automatic_request(
     recipe = None
     if has_begun(out) and (out / NOTE).is_file():
         before = Recipe.of(noted(out)["recipe"], str(out / NOTE))
-        sets = before.data.train[0], before.data.dev, before.data.test
+        sets = next(iter(before.data.train), None), before.data.dev, before.data.test
         found = [None if files is None else before.data.corpus(files, out).pairs for files in sets]
         recipe = before if found == resolved else None
     recipe = recipe or automatic_recipe(*named, minutes, probe())

@@ -65,7 +65,9 @@ class DataConfig(Config):
     Attributes:
         root: the folder that relative paths start from; `None` is the environment variable ISTHMUS_DATA, or without it the
             folder of the recipe.
-        train: one corpus or more.
+        train: one corpus or more; or
+        shards: the manifest of a corpus in shards (`isthmus shard`), each of which only one process reads.
+        cache: the folder for training pairs as ids: with several machines, a disk of each one's own; `None` is `cache` in the run's.
         dev: chooses the best model; `None` holds out a part of the training pairs.
         test: scored once at the end.
         source_language: of all pairs (BCP 47).
@@ -76,7 +78,9 @@ class DataConfig(Config):
     """
 
     root: str | None = None
-    train: tuple[Files, ...] = Field(min_length=1)
+    train: tuple[Files, ...] = ()
+    shards: str | None = None
+    cache: str | None = None
     dev: Files | None = None
     test: Files | None = None
     source_language: str = ""
@@ -85,9 +89,13 @@ class DataConfig(Config):
     batch: BatchConfig = BatchConfig()
     seed: int = 1
 
+    def folder(self, base: Path) -> Path:
+        """Where relative paths start from: `root`, ISTHMUS_DATA, or the folder `base`."""
+        return Path(self.root or os.environ.get(ROOT_VARIABLE) or base).expanduser()
+
     def corpus(self, files: Files, base: Path) -> Corpus:
-        """A corpus, its files found from `root`, ISTHMUS_DATA, or the folder `base`."""
-        root = Path(self.root or os.environ.get(ROOT_VARIABLE) or base).expanduser()
+        """A corpus, its files found from `folder(base)`."""
+        root = self.folder(base)
         target = None if files.target is None else root / files.target
         pairs = Pairs(root / files.source, target, files.columns, self.source_language, self.target_language)
         part = None if files.half is None else Part(1 << 63, files.half == "first", "half")
@@ -191,6 +199,7 @@ class Recipe(Config):
         if isinstance(values.get("model"), Mapping):
             values["model"] = resolved_table(values["model"])
         recipe = parse(cls, values, where)
+        recipe._check_data(where)
         recipe._check_fit(where)
         for name in (*recipe.validation.metrics, *recipe.metrics):
             metric(name)
@@ -219,6 +228,26 @@ class Recipe(Config):
                     fix=f"leave `{name}` out of the recipe",
                 )
         return self.model_copy(update={"model": model, "codec": codec})
+
+    def _check_data(self, where: str) -> None:
+        """Refuse training pairs that are named in two ways, or not at all."""
+        train, shards = self.data.train, self.data.shards
+        if bool(train) == (shards is not None):
+            raise ConfigError(
+                "training pairs are named in one way",
+                expected="data.train or data.shards",
+                got="both" if train else "neither",
+                where=where,
+                fix="leave one of them out" if train else "set data.train",
+            )
+        if shards is not None and self.data.dev is None:
+            raise ConfigError(
+                "nothing is held out of a corpus in shards",
+                expected="data.dev",
+                got="none",
+                where=where,
+                fix="name a development set",
+            )
 
     def _check_fit(self, where: str) -> None:
         """Refuse a model that needs other ids than the codec or the tokenizer makes."""

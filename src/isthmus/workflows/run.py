@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -159,7 +160,8 @@ def _weighed(job: Job, recipe: Recipe, prepared: Prepared) -> Weighed:
     """The memory that training takes, with batches of the size that is asked for or of the largest that fits."""
     longest, tokens = longest_side(recipe, prepared), recipe.data.batch.tokens
     if tokens == "auto":
-        return fitted(job, longest, max(prepared.encoded.pieces))
+        pieces = max(map(sum, zip(*(one.pieces for one in prepared.own), strict=True)))
+        return fitted(job, longest, int(job.team.told(str(pieces))))
     return weighed(job, tokens, longest)
 
 
@@ -175,7 +177,7 @@ def _made_ready(
         write_json(out / f"doctor{number or ''}.json", visit.diagnosis.to_json())
     found = corpora(recipe, request.base, out)
     codec = codec_of(recipe, found.train, out, None if start is None else start.bundle.codec)
-    prepared = prepare(recipe, found, codec, out)
+    prepared = prepare(recipe, found, codec, out, team)
     _tell(prepared, console)
     return recipe, found, prepared
 
@@ -194,18 +196,18 @@ def _diagnosed(recipe: Recipe, base: Path, console: Console) -> tuple[Visit, ...
 
 
 def _tell(prepared: Prepared, console: Console) -> None:
-    encoded, codec = prepared.encoded, prepared.codec
+    codec, own, lanes = prepared.codec, prepared.own, len(prepared.encoded)
     sizes = {codec.source.vocabulary.size, codec.target.vocabulary.size}
-    lengths = [pieces / max(1, len(encoded)) for pieces in encoded.pieces]
-    dropped = ", ".join(f"{name} {count:,}" for name, count in encoded.dropped.items())
-    console.print(
-        f"{len(encoded):,} training pairs of {lengths[0]:.1f} source and {lengths[1]:.1f} target pieces; "
-        f"vocabulary {' and '.join(f'{size:,}' for size in sorted(sizes))}"
-        + (f"; left out: {dropped}" if dropped else ""),
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+    read = sum(len(one) for one in own)
+    lengths = [sum(pieces) / max(1, read) for pieces in zip(*(one.pieces for one in own), strict=True)]
+    dropped = sum((Counter(one.dropped) for one in own), Counter[str]())
+    lines = [
+        f"{prepared.pairs:,} training pairs" + ("" if lanes == 1 else f" in {lanes} lanes, {len(own)} of them here,"),
+        f"of {lengths[0]:.1f} source and {lengths[1]:.1f} target pieces;",
+        f"vocabulary {' and '.join(f'{size:,}' for size in sorted(sizes))}",
+    ]
+    left_out = "; left out: " + ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items()))
+    console.print(" ".join(lines) + (left_out if dropped else ""), markup=False, highlight=False, soft_wrap=True)
 
 
 def _job(recipe: Recipe, found: Corpora, prepared: Prepared, place: Place, team: Team, start: Start | None) -> Job:
@@ -219,7 +221,7 @@ def _job(recipe: Recipe, found: Corpora, prepared: Prepared, place: Place, team:
     identity = {
         "model": table["model"],
         "data": {
-            "train": prepared.encoded.folder.name,
+            "train": prepared.identity,
             "dev": prepared.encoded_dev.folder.name,
             "batch": table["data"]["batch"],
             "seed": recipe.data.seed,
@@ -270,7 +272,7 @@ def _info(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
         "unit": recipe.unit,
         "source_language": recipe.data.source_language,
         "target_language": recipe.data.target_language,
-        "training_pairs": len(prepared.encoded),
+        "training_pairs": prepared.pairs,
         "targets": prepared.profile.model_dump(mode="json"),
     }
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from isthmus.core.errors import ConfigError
+from isthmus.core.errors import ConfigError, InputError
+from isthmus.core.team import Team
 from isthmus.data.corpora import with_history
 from isthmus.data.example import Example
-from isthmus.workflows.prepare import corpora, questions
+from isthmus.data.pairs import Pairs
+from isthmus.data.shards import divide
+from isthmus.workflows.prepare import codec_of, corpora, longest_side, prepare, questions
 from isthmus.workflows.recipe import Recipe
 
 
@@ -59,6 +62,64 @@ def test_joined_pairs_of_all_sets(tmp_path: Path) -> None:
 def test_a_half_for_training_needs_a_dev_set(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be divided once more"):
         corpora(recipe(tmp_path, train=[{"source": "pairs.tsv", "half": "first"}]), tmp_path, tmp_path / "run")
+
+
+def in_shards(folder: Path, accumulate: int, **data: object) -> Recipe:
+    recipe(folder)
+    (folder / "dev.tsv").write_text("word\tanswer\n", encoding="utf-8")
+    if not (folder / "shards").exists():
+        divide(Pairs(folder / "pairs.tsv"), folder / "shards", 5)
+    table = {"root": str(folder), "dev": {"source": "dev.tsv"}, "shards": "shards/manifest.json", **data}
+    tokenizer = {"joint": True, "source": {"kind": "symbols"}}
+    return Recipe.of({"data": table, "tokenizer": tokenizer, "train": {"steps": 1, "accumulate": accumulate}}, "test")
+
+
+def test_a_process_reads_its_own_shards_only(tmp_path: Path) -> None:
+    given, run = in_shards(tmp_path, 4), tmp_path / "run"
+    found = corpora(given, tmp_path, run)
+    assert [len(lane) for lane in found.lanes] == [2, 1, 1, 1]
+    assert found.train == found.lanes[0]
+    codec = codec_of(given, found.train, run)
+    whole = prepare(given, found, codec, run)
+    assert [len(one) for one in whole.own] == [
+        sum(1 for corpus in lane for _ in corpus.examples()) for lane in found.lanes
+    ]
+    assert whole.pairs == 211
+    for corpus in (*found.lanes[0], *found.lanes[2]):
+        corpus.pairs.source.unlink()
+    second = prepare(given, found, codec, tmp_path / "elsewhere", Team(1, 2))
+    assert [one is not None for one in second.encoded] == [False, True, False, True]
+    assert second.identity == whole.identity
+    assert longest_side(given, second) == longest_side(given, whole)
+    with pytest.raises(InputError, match="a shard does not exist"):
+        prepare(given, found, codec, tmp_path / "elsewhere", Team(0, 2))
+
+
+def test_other_shards_are_other_data(tmp_path: Path) -> None:
+    given, run = in_shards(tmp_path, 1), tmp_path / "run"
+    found = corpora(given, tmp_path, run)
+    codec = codec_of(given, found.train, run)
+    divide(Pairs(tmp_path / "pairs.tsv"), tmp_path / "others", 5, seed=2)
+    other = corpora(in_shards(tmp_path, 1, shards="others/manifest.json"), tmp_path, run)
+    assert prepare(given, other, codec, run).identity != prepare(given, found, codec, run).identity
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"train": [{"source": "pairs.tsv"}]}, "named in one way"),
+        ({"shards": None}, "named in one way"),
+        ({"dev": None}, "nothing is held out of a corpus in shards"),
+    ],
+)
+def test_training_pairs_are_named_in_one_way(tmp_path: Path, data: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        in_shards(tmp_path, 1, **data)
+
+
+def test_fewer_shards_than_batches_of_an_update(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="shards of its own"):
+        corpora(in_shards(tmp_path, 6), tmp_path, tmp_path / "run")
 
 
 def test_the_history_of_a_document_is_what_stands_before_in_it() -> None:
