@@ -20,18 +20,20 @@ def translate(folder: Path, text: str, target_language: str = "", longest: int =
     codec = Codec.load(folder)
     encode, step = (onnxruntime.InferenceSession(str(folder / f"{name}.onnx")) for name in ("encode", "step"))
     ids = np.array([codec.source_ids(Example((text,), "", target_language=target_language))])
-    inputs = step.get_inputs()
-    caches = [one for one in inputs if one.name.startswith("past") and len(one.shape) == 4]
-    vectors = sum(one.name.startswith("past") for one in inputs) - len(caches)
-    found = encode.run(None, {"ids": ids, "lengths": np.array([ids.shape[1]])})
-    links, past = found[: len(found) - vectors], found[len(found) - vectors :]
-    past = past or [np.zeros((1, one.shape[1], longest, one.shape[3]), np.float32) for one in caches]
-    output = [codec.config.frame.start]
-    control = sorted(codec.target.vocabulary.control)
+    begun = encode.run(None, {"ids": ids, "lengths": np.array([ids.shape[1]])})
+    state = {
+        one.name: np.zeros((1, one.shape[1], longest, one.shape[3]), np.float32)
+        for one in step.get_inputs()
+        if one.name.startswith("past") and len(one.shape) == 4
+    }
+    state |= dict(zip((one.name for one in encode.get_outputs()), begun, strict=True))
+    output, control = [codec.config.frame.start], sorted(codec.target.vocabulary.control)
     while output[-1] != codec.target.vocabulary.eos and len(output) < longest:
-        given = (np.array([output[-1:]]), np.array([len(output) - 1]), *past, *links)
-        scores, _, *rest = step.run(None, dict(zip((one.name for one in inputs), given, strict=True)))
-        past = rest[: len(past)]
+        given = {**state, "token": np.array([output[-1:]]), "position": np.array([len(output) - 1])}
+        found = step.run(None, {one.name: given[one.name] for one in step.get_inputs()})
+        named = dict(zip((one.name for one in step.get_outputs()), found, strict=True))
+        state |= {name.removeprefix("next_"): each for name, each in named.items() if name.startswith("next_")}
+        scores = named["log_probs"]
         scores[:, control] = -np.inf
         output.append(int(scores[0].argmax()))
     return codec.text(output[1:])

@@ -6,7 +6,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim
 
-from isthmus.core.errors import ExportError, InputError
+from isthmus.core.errors import ExportError
 from isthmus.core.files import new_folder
 from isthmus.core.runtime import Runtime
 from isthmus.engines.onnx.engine import OnnxEngine
-from isthmus.engines.onnx.folder import ENCODE, STEP
-from isthmus.engines.onnx.graphs import Begin, Step, example
+from isthmus.engines.onnx.folder import ENCODE, FORMAT, NEXT, STEP
+from isthmus.engines.onnx.graphs import VECTOR, Begin, Example, Step
 from isthmus.engines.onnx.recurrence import exportable, translations
 from isthmus.export.comparison import Comparison, Probe, compare
 from isthmus.export.sides import Stepping
@@ -27,7 +26,7 @@ from isthmus.export.source import Source
 from isthmus.generate.alignment_head import looks_of
 from isthmus.model.bundle import Bundle
 
-ROWS, WIDTH, SLOTS, MOST = 3, 7, 13, 1 << 20
+ROWS, WIDTH, TOKENS, SLOTS, MOST = 3, 7, 2, 13, 1 << 20
 
 
 def export(source: Source, out: Path, runtime: Runtime) -> Comparison:
@@ -40,66 +39,64 @@ def export(source: Source, out: Path, runtime: Runtime) -> Comparison:
 
     Raises:
         ExportError: the two differ.
-        InputError: a connection writes more with every token.
     """
     with new_folder(out) as folder:
-        written = write(source.bundle, folder, source.card("ONNX"))
+        write(source.bundle, folder, source.card("ONNX"))
         codec = source.bundle.codec
-        engine = OnnxEngine(folder, (codec.config.frame.start,), written, runtime)
+        engine = OnnxEngine(folder, (codec.config.frame.start,), runtime)
         side = Stepping(engine, source.target, source.options, codec.target.vocabulary.size)
         found = compare(source.side(runtime), side, Probe.of(source.examples, codec, source.task), codec)
         found.check(exact=True)
     return found
 
 
-def write(bundle: Bundle, folder: Path, card: str = "") -> tuple[int, ...]:
+def write(bundle: Bundle, folder: Path, card: str = "") -> None:
     """Write the graphs, and what belongs to them, into an empty folder.
 
     Args:
         bundle: what to write.
         folder: where.
         card: the model card, as Markdown.
-
-    Returns:
-        for each link, how many tensors decoding writes into it.
-
-    Raises:
-        InputError: a connection writes more with every token.
     """
-    past, links, layout = example(bundle.model, ROWS, WIDTH, SLOTS)
-    if any(not each.numel() for each in links):
-        raise InputError(
-            "a graph of one step holds what is rewritten, not what grows with every token",
-            expected="a connection that leaves its link as large as it is",
-            got="one that writes each token behind the others",
-            where="model.connection",
-            fix="take multi-head attention instead of joint attention, or generate with the bundle itself",
-        )
-    _, wider, _ = example(bundle.model, ROWS, WIDTH + 1, SLOTS)
-    rows, width, slots = Dim("rows", max=MOST), Dim("width", max=MOST), Dim("slots", max=MOST)
+    one = Example.of(bundle.model, ROWS, WIDTH, TOKENS, SLOTS)
+    wider = Example.of(bundle.model, ROWS, WIDTH + 1, TOKENS, SLOTS)
+    later = Example.of(bundle.model, ROWS, WIDTH, TOKENS + 1, SLOTS)
+    rows, width, slots, tokens = (Dim(name, max=MOST) for name in ("rows", "width", "slots", "tokens"))
     ids, lengths = torch.full((ROWS, WIDTH), 4), torch.tensor([WIDTH, 2, 5])
     begin: dict[str, Any] = {"ids_BS": {0: rows, 1: width}, "lengths_B": {0: rows}}
-    _graph(Begin(exportable(bundle.model)), (ids, lengths), begin, ("ids", "lengths"), folder / ENCODE)
+    past = [f"past_{number}" for number in range(len(one.past))]
+    links = [f"link_{number}" for number in range(len(one.links))]
+    begun = [*links, *(name for name, part in zip(past, one.past, strict=True) if part.dim() == VECTOR)]
+    _graph(Begin(exportable(bundle.model)), (ids, lengths), begin, ("ids", "lengths"), begun, folder / ENCODE)
     step: dict[str, Any] = {
         "token_B1": {0: rows},
         "position_B": {0: rows},
-        "past": [{0: rows, 2: slots} if each.dim() == 4 else {0: rows} for each in past],
-        "links": [{0: rows} | dict.fromkeys(_differing(*each), width) for each in zip(links, wider, strict=True)],
+        "past": [{0: rows} if each.dim() == VECTOR else {0: rows, 2: slots} for each in one.past],
+        "links": [
+            {0: rows} | _growing(link, in_wider, width) | _growing(link, in_later, tokens)
+            for link, in_wider, in_later in zip(one.links, wider.links, later.links, strict=True)
+        ],
     }
-    names = ["token", "position", *(f"past_{n}" for n in range(len(past))), *(f"link_{n}" for n in range(len(links)))]
-    inputs = (torch.full((ROWS, 1), 2), torch.zeros(ROWS, dtype=torch.int64), past, links)
-    _graph(Step(bundle.model, layout, looks_of(bundle)), inputs, step, names, folder / STEP)
-    bundle.describe(folder, {"onnx": asdict(layout)}, card)
-    return layout.links
+    changed = [*past, *(links[place] for place in one.layout.written)]
+    outputs = ["log_probs", "looked", *(f"{NEXT}{name}" for name in changed)]
+    inputs = (torch.full((ROWS, 1), 2), one.position_B, one.past, one.links)
+    module = Step(bundle.model, one.layout, looks_of(bundle))
+    _graph(module, inputs, step, ("token", "position", *past, *links), outputs, folder / STEP)
+    bundle.describe(folder, {"onnx": {"format": FORMAT}}, card)
 
 
-def _differing(one: Tensor, other: Tensor) -> list[int]:
-    """The axes in which two tensors differ: those that have a source position each."""
-    return [axis for axis, sizes in enumerate(zip(one.shape, other.shape, strict=True)) if len({*sizes}) > 1]
+def _growing(one: Tensor, other: Tensor, size: Dim) -> dict[int, Dim]:
+    """The axes in which two tensors differ."""
+    return {axis: size for axis, sizes in enumerate(zip(one.shape, other.shape, strict=True)) if len({*sizes}) > 1}
 
 
 def _graph(
-    module: nn.Module, inputs: tuple[Any, ...], shapes: dict[str, Any], names: Sequence[str], path: Path
+    module: nn.Module,
+    inputs: tuple[Any, ...],
+    shapes: dict[str, Any],
+    names: Sequence[str],
+    outputs: Sequence[str],
+    path: Path,
 ) -> None:
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
@@ -108,6 +105,7 @@ def _graph(
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=list(names),
+            output_names=list(outputs),
             custom_translation_table=dict(translations()),
             verbose=False,
         )

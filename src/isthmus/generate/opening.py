@@ -18,6 +18,7 @@ from isthmus.engines.engine import Engine
 from isthmus.engines.forms import form_of, open_bundle
 from isthmus.engines.lazy import LazyEngine
 from isthmus.engines.onnx.engine import OnnxEngine
+from isthmus.engines.onnx.folder import check_format
 from isthmus.engines.torch_engine import TorchEngine
 from isthmus.generate.alignment_head import looks_of
 from isthmus.generate.delegate import Delegation
@@ -91,7 +92,8 @@ def _graphs(folder: Path, engine: Choice, runtime: Runtime) -> Run:
             fix="export the bundle to ONNX first, or leave out the engine",
         )
     start = Codec.load(folder).config.frame.start
-    return Run(OnnxEngine(folder, (start,), read_json(folder / CONFIG)["onnx"]["links"], runtime))
+    check_format(folder, read_json(folder / CONFIG)["onnx"])
+    return Run(OnnxEngine(folder, (start,), runtime))
 
 
 def _exported(folder: Path, engine: Choice, runtime: Runtime) -> Run:

@@ -20,7 +20,7 @@ from isthmus.core.errors import StateError
 from isthmus.core.padded import Padded
 from isthmus.core.runtime import Runtime
 from isthmus.engines.engine import Engine, EngineState
-from isthmus.engines.onnx.folder import ENCODE, STEP, require
+from isthmus.engines.onnx.folder import ENCODE, NEXT, STEP, require
 
 Arrays = tuple[NDArray[Any], ...]
 SLOTS = 16
@@ -58,16 +58,13 @@ class OnnxEngine(Engine):
     Args:
         folder: has the graphs.
         start_ids: what every output begins with.
-        written: whether decoding writes into links, so that the second graph gives them back.
         runtime: how many threads; the device is the CPU.
 
     Raises:
         InputError: onnxruntime is not installed.
     """
 
-    def __init__(
-        self, folder: Path, start_ids: tuple[int, ...], written: Sequence[int], runtime: Runtime | None = None
-    ) -> None:
+    def __init__(self, folder: Path, start_ids: tuple[int, ...], runtime: Runtime | None = None) -> None:
         require()
         import onnxruntime
 
@@ -78,9 +75,9 @@ class OnnxEngine(Engine):
             onnxruntime.InferenceSession(str(folder / name), options, providers=["CPUExecutionProvider"])
             for name in (ENCODE, STEP)
         )
-        self._start_ids, self._written = start_ids, tuple(written)
-        self._inputs = self._step.get_inputs()
-        self._past = [one for one in self._inputs if one.name.startswith("past")]
+        self._start_ids = start_ids
+        self._wanted = {one.name: one.shape for one in self._step.get_inputs()}
+        self._begun, self._stepped = ([one.name for one in each.get_outputs()] for each in (self._encode, self._step))
 
     @property
     def start_ids(self) -> tuple[int, ...]:
@@ -100,15 +97,15 @@ class OnnxEngine(Engine):
     def start(self, source: Padded) -> OnnxState:
         """Read the sources: one row a source."""
         given = {"ids": source.ids_BT.cpu().numpy(), "lengths": source.lengths_B.cpu().numpy()}
-        found = self._encode.run(None, given)
-        links = len(self._inputs) - len(self._past) - 2
-        rows = source.ids_BT.shape[0]
-        vectors = iter(found[links:])
-        past = tuple(
-            np.zeros((rows, one.shape[1], SLOTS, one.shape[3]), np.float32) if len(one.shape) == ROWS else next(vectors)
-            for one in self._past
-        )
-        return OnnxState(0, past, tuple(found[:links]))
+        found = dict(zip(self._begun, self._encode.run(None, given), strict=True))
+        rows, past = source.ids_BT.shape[0], (name for name in self._wanted if name.startswith("past"))
+        begun = tuple(found[name] if name in found else self._empty(rows, name) for name in past)
+        return OnnxState(0, begun, tuple(found[name] for name in self._begun if name.startswith("link")))
+
+    def _empty(self, rows: int, name: str) -> NDArray[Any]:
+        """A cache before the first position."""
+        _, heads, _, size = self._wanted[name]
+        return np.zeros((rows, heads, SLOTS, size), np.float32)
 
     def step(
         self, tokens_BT: Tensor, state: EngineState, weights: bool = False
@@ -136,28 +133,23 @@ class OnnxEngine(Engine):
 
     def _one(self, token_B: Tensor, state: OnnxState) -> tuple[Tensor, Tensor, OnnxState]:
         """Read one token a row."""
-        past = tuple(_with_room(each, state.position) for each in state.past)
-        token_B1 = token_B.cpu().numpy()[:, None]
-        position_B = np.full(token_B1.shape[0], state.position, np.int64)
-        given = zip((one.name for one in self._inputs), (token_B1, position_B, *past, *state.links), strict=True)
-        log_probs, looked, *rest = self._step.run(None, dict(given))
-        links = self._after(state.links, rest[len(past) :])
-        return (
-            torch.from_numpy(log_probs),
-            torch.from_numpy(looked),
-            OnnxState(state.position + 1, tuple(rest[: len(past)]), links),
+        past = [_with_room(each, state.position) for each in state.past]
+        given = {"token": token_B.cpu().numpy()[:, None], "position": np.full(len(token_B), state.position, np.int64)}
+        given |= _numbered("past", past) | _numbered("link", state.links)
+        found = dict(
+            zip(self._stepped, self._step.run(None, {name: given[name] for name in self._wanted}), strict=True)
         )
+        new = OnnxState(
+            state.position + 1,
+            tuple(found[NEXT + name] for name in _numbered("past", past)),
+            tuple(found.get(NEXT + name, link) for name, link in _numbered("link", state.links).items()),
+        )
+        return torch.from_numpy(found["log_probs"]), torch.from_numpy(found["looked"]), new
 
-    def _after(self, links: Arrays, written: Sequence[NDArray[Any]]) -> Arrays:
-        """The links with what was written into them."""
-        if not written:
-            return links
-        found: list[NDArray[Any]] = []
-        new, place = iter(written), 0
-        for count in self._written:
-            found += [*links[place : place + 3], *(next(new) for _ in range(count))]
-            place += 3 + count
-        return tuple(found)
+
+def _numbered(name: str, parts: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Tensors by the names that the graphs give them."""
+    return {f"{name}_{number}": part for number, part in enumerate(parts)}
 
 
 def _with_room(part: NDArray[Any], position: int) -> NDArray[Any]:

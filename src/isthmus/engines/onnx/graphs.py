@@ -5,6 +5,7 @@ B row, S source position.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from isthmus.core.padded import Padded
 from isthmus.engines.onnx.flat import Layout, flat_links, flat_past
 from isthmus.model.encoder_decoder import EncoderDecoder
+
+VECTOR = 2
+"""The axes of what a recurrent layer remembers, row and size; a cache has four."""
 
 
 @final
@@ -30,7 +34,7 @@ class Begin(nn.Module):
     def forward(self, ids_BS: Tensor, lengths_B: Tensor) -> list[Tensor]:
         """The tensors of the links, then those of the past that are no caches."""
         state = self.model.start(self.model.encode(Padded(ids_BS, lengths_B)))
-        vectors = [tensor for tensor in flat_past(state.past) if tensor.dim() == 2]
+        vectors = [tensor for tensor in flat_past(state.past) if tensor.dim() == VECTOR]
         return [*flat_links(state.links), *vectors]
 
 
@@ -56,20 +60,41 @@ class Step(nn.Module):
         looked_BS = decoded.looked(*self.looks)
         if looked_BS is None:
             looked_BS = links[2].to(log_probs_BV.dtype) * 0
-        written = [tensor for link in state.links for tensor in link.written]
-        return [log_probs_BV, looked_BS, *flat_past(state.past), *written]
+        found = flat_links(state.links)
+        return [log_probs_BV, looked_BS, *flat_past(state.past), *(found[place] for place in self.layout.written)]
 
 
-def example(model: EncoderDecoder, rows: int, width: int, slots: int) -> tuple[list[Tensor], list[Tensor], Layout]:
-    """A past and links of a made-up source, to export with; no two of them are one tensor, or an exporter takes them for one input.
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A state in the middle of an output, to export with.
 
-    Args:
-        model: what is exported.
-        rows: how many sources.
-        width: their length.
-        slots: room in caches.
+    Attributes:
+        position_B: where its rows stand.
+        past: what is remembered.
+        links: the links; no two of them are one tensor, or an exporter takes them for one input.
+        layout: what past and links make up.
     """
-    source = Padded.of([[4 + place % 2 for place in range(width)] for _ in range(rows)])
-    with torch.no_grad():
-        state = model.start(model.encode(source))
-    return flat_past(state.past, slots), [each.clone() for each in flat_links(state.links)], Layout.of(state)
+
+    position_B: Tensor
+    past: list[Tensor]
+    links: list[Tensor]
+    layout: Layout
+
+    @classmethod
+    def of(cls, model: EncoderDecoder, rows: int, width: int, steps: int, slots: int) -> Example:
+        """The state after some tokens about a made-up source.
+
+        Args:
+            model: what is exported.
+            rows: how many sources.
+            width: their length.
+            steps: how many tokens; with fewer than two, an exporter takes what grows for what does not.
+            slots: room in caches.
+        """
+        source = Padded.of([[4 + place % 2 for place in range(width)] for _ in range(rows)])
+        with torch.no_grad():
+            state = model.start(model.encode(source))
+            for _ in range(steps):
+                _, state = model.step(torch.full((rows, 1), 4), state)
+        links = [each.clone() for each in flat_links(state.links)]
+        return cls(state.position_B, flat_past(state.past, slots), links, Layout.of(state))

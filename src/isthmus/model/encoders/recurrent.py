@@ -23,6 +23,7 @@ from isthmus.model.summary import Summary, SummaryKind
 from isthmus.nn.attention import projection
 from isthmus.nn.blocks import Embedding
 from isthmus.nn.dropout import dropout as drop
+from isthmus.nn.masks import in_front
 from isthmus.nn.recurrent import CellKind, RecurrentLayer
 
 
@@ -128,7 +129,7 @@ class RecurrentEncoder(Encoder):
         length_B = mask_BS.sum(dim=1)
         x_BSD = self.embedding(source.ids_BT, torch.arange(mask_BS.shape[1], device=mask_BS.device)[None])
         turned_BS = _turned(length_B, mask_BS.shape[1])
-        order_BS = None if source.attend is None else (~mask_BS).long().argsort(dim=1, stable=True)
+        order_BS, place_BS = (None, None) if source.attend is None else in_front(mask_BS)
         if order_BS is not None:
             x_BSD = _taken(x_BSD, order_BS)
         if self.reverse:
@@ -141,8 +142,8 @@ class RecurrentEncoder(Encoder):
             last.append(last_BD)
         if self.reverse:
             x_BSD = _taken(x_BSD, turned_BS)
-        if order_BS is not None:
-            x_BSD = _taken(x_BSD, order_BS.argsort(dim=1))
+        if place_BS is not None:
+            x_BSD = _taken(x_BSD, place_BS)
         if self.output is not None:
             x_BSD = self.output(x_BSD)
         if isinstance(self.summary, Summary):

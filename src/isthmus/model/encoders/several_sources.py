@@ -16,6 +16,7 @@ from isthmus.core.config import Config
 from isthmus.core.padded import Padded
 from isthmus.model.encoders.encoder import Encoder
 from isthmus.model.memory import Memory
+from isthmus.nn.masks import in_front
 from isthmus.text.vocabulary import SEP
 
 
@@ -64,9 +65,9 @@ class SeveralSources(Encoder):
         memories = []
         for number, encoder in enumerate(self.encoders):
             mine_BS = mask_BS & (source_BS == number)
-            order_BS = (~mine_BS).long().argsort(dim=1, stable=True)
+            order_BS, place_BS = in_front(mine_BS)
             memory: Memory = encoder(_alone(source, order_BS, mine_BS.sum(dim=1)))
-            memories.append((mine_BS, _put_back(memory, order_BS)))
+            memories.append((mine_BS, _put_back(memory, place_BS)))
         summaries = [memory.summary_BD for _, memory in memories if memory.summary_BD is not None]
         return Memory(
             _chosen([(mine_BS, memory.states_BSD) for mine_BS, memory in memories]),
@@ -98,12 +99,11 @@ def _alone(source: Padded, order_BS: Tensor, length_B: Tensor) -> Padded:
     return Padded(source.ids_BT.gather(1, order_BW), length_B, attend)
 
 
-def _put_back(memory: Memory, order_BS: Tensor) -> Memory:
+def _put_back(memory: Memory, place_BS: Tensor) -> Memory:
     """The memory of one source with its states where their ids stand in the row."""
-    place_BS = order_BS.argsort(dim=1)
 
     def back(states_BWD: Tensor) -> Tensor:
-        wide_BSD = nn.functional.pad(states_BWD, (0, 0, 0, order_BS.shape[1] - states_BWD.shape[1]))
+        wide_BSD = nn.functional.pad(states_BWD, (0, 0, 0, place_BS.shape[1] - states_BWD.shape[1]))
         return wide_BSD.gather(1, place_BS[:, :, None].expand(-1, -1, states_BWD.shape[2]))
 
     return Memory(
