@@ -34,6 +34,7 @@ PARTS: dict[str, dict[str, Any]] = {
     "scheduled-sampling": {"train.objective": {"kind": "scheduled-sampling"}},  # Mihaylova and Martins 2019
     "no-label-smoothing": {"train.label_smoothing": 0.0},  # Szegedy et al. 2016
     "label-smoothing-0.2": {"train.label_smoothing": 0.2},
+    "unigram-label-smoothing": {"train.smoothing": "unigram"},  # Pereyra et al. 2017
     "average-of-last-5": {"train.average": {"kind": "last", "count": 5}},  # Vaswani et al. 2017
     "average-of-best-5": {"train.average": {"kind": "best", "count": 5}},
     "moving-average": {"train.average": {"kind": "ema", "decay": 0.999}},  # Polyak and Juditsky 1992

@@ -117,6 +117,15 @@ class Encoded:
             text=self.text.read(start, stop) if text and self.text is not None else None,
         )
 
+    def target_counts(self, size: int) -> npt.NDArray[np.float64]:
+        """How often an epoch has each of `size` target pieces, the end among them."""
+        counts = np.zeros(size)
+        for span in self.spans:
+            for start in range(span.start, span.stop, _CHUNK):
+                flat = self.target.read(start, min(start + _CHUNK, span.stop)).flat
+                counts += span.weight * np.bincount(flat, minlength=size)
+        return counts
+
 
 def _no_text(where: str) -> DataError:
     return DataError(

@@ -31,8 +31,11 @@ def cross_entropy(
     target_N: Tensor,
     weight_N: Tensor | None,
     smoothing: float,
+    prior_V: Tensor | None = None,
 ) -> Tensor:
-    """Σₙ wₙ · [(1-ε) · -log p(targetₙ) + ε/V · Σᵥ -log p(v)] in float32 (Szegedy et al. 2016, section 7), as a scalar.
+    """Σₙ wₙ · [(1-ε) · -log p(targetₙ) + ε · Σᵥ uᵥ · -log p(v)] in float32, as a scalar.
+
+    Label smoothing: u is 1/V (Szegedy et al. 2016, section 7), or another distribution (Pereyra et al. 2017, section 3.2).
 
     The gradients are computed chunk by chunk together with the loss, so that memory is bounded by one chunk of logits.
 
@@ -43,11 +46,12 @@ def cross_entropy(
         target_N: int64 ids.
         weight_N: the weight of each position, or `None` for 1.
         smoothing: ε.
+        prior_V: u in float32, or `None` for 1/V.
     """
     if torch.is_grad_enabled():
-        total: Tensor = _Fused.apply(features_ND, weight_VD, bias_V, target_N, weight_N, smoothing)  # type: ignore[no-untyped-call]
+        total: Tensor = _Fused.apply(features_ND, weight_VD, bias_V, target_N, weight_N, smoothing, prior_V)  # type: ignore[no-untyped-call]
         return total
-    return naive_cross_entropy(features_ND, weight_VD, bias_V, target_N, weight_N, smoothing)
+    return naive_cross_entropy(features_ND, weight_VD, bias_V, target_N, weight_N, smoothing, prior_V)
 
 
 def naive_cross_entropy(
@@ -57,24 +61,26 @@ def naive_cross_entropy(
     target_N: Tensor,
     weight_N: Tensor | None,
     smoothing: float,
+    prior_V: Tensor | None = None,
 ) -> Tensor:
     """The same sum, as the equation says it; the twin that the tests compare with."""
     log_probs_NV = torch.log_softmax(functional.linear(features_ND, weight_VD, bias_V).float(), dim=-1)
     nll_N = -log_probs_NV.gather(1, target_N[:, None])[:, 0]
-    loss_N = (1 - smoothing) * nll_N - smoothing * log_probs_NV.mean(dim=-1)
+    spread_N = log_probs_NV.mean(dim=-1) if prior_V is None else log_probs_NV @ prior_V
+    loss_N = (1 - smoothing) * nll_N - smoothing * spread_N
     return loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
 
 
 class _Fused(torch.autograd.Function):
-    """Loss and gradients in one pass: d loss / d logits = softmax - ((1-ε) onehot + ε/V).
+    """Loss and gradients in one pass: d loss / d logits = softmax - ((1-ε) onehot + ε u).
 
     What makes it fast:
 
     - Everything is transposed (a word a row), so that no product has a transposed operand.
     - Powers are never normalised: 1/Z scales a row of the small factors of a product instead. Z itself is a row of one of the products.
     - The target's own term is kept apart: its logit and its part of Z and of the gradient are float32, of states.
-    - What label smoothing adds is the same for every word, hence linear algebra over states and no pass over logits:
-      Σᵥ zᵥ = h · Σᵥ wᵥ, and the part -ε/V of the gradient likewise.
+    - What label smoothing adds is the same at every position, hence linear algebra over states and no pass over logits:
+      Σᵥ uᵥ zᵥ = h · Σᵥ uᵥ wᵥ, and the part -ε u of the gradient likewise.
     """
 
     @staticmethod
@@ -86,6 +92,7 @@ class _Fused(torch.autograd.Function):
         target_N: Tensor,
         weight_N: Tensor | None,
         smoothing: float,
+        prior_V: Tensor | None,
     ) -> Tensor:
         kind = working_dtype(weight_VD)
         context.feature_dtype = features_ND.dtype
@@ -96,11 +103,12 @@ class _Fused(torch.autograd.Function):
                 x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)
                 w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
             loss_N, grad_x_ND, grad_w_VD = _pass(x_ND, w_VD, target_N, weight_N, smoothing)
-            mean_D = w_VD.float().mean(dim=0)
+            mean_D = w_VD.float().mean(dim=0) if prior_V is None else prior_V @ w_VD.float()
             loss_N -= smoothing * (x_ND.float() @ mean_D)
             grad_x_ND -= smoothing * mean_D if weight_N is None else smoothing * weight_N[:, None] * mean_D
             weighted_ND = x_ND if weight_N is None else x_ND * weight_N[:, None]
-            grad_w_VD -= smoothing / w_VD.shape[0] * weighted_ND.float().sum(dim=0)
+            u_V1 = torch.full_like(grad_w_VD[:, :1], 1 / w_VD.shape[0]) if prior_V is None else prior_V[:, None]
+            grad_w_VD.addcmul_(u_V1, weighted_ND.float().sum(dim=0), value=-smoothing)
             total = loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
         N, D = features_ND.shape
         context.save_for_backward(
@@ -113,7 +121,7 @@ class _Fused(torch.autograd.Function):
         grad_x_ND, grad_w_VD, grad_b_V = context.saved_tensors
         (grad,) = grads
         scaled_b_V = None if grad_b_V is None else grad_b_V * grad
-        return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None
+        return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None, None
 
 
 def _made_up(x_ND: Tensor, target_N: Tensor, weight_N: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -29,7 +29,7 @@ from isthmus.core.errors import CheckpointError, TrainingError
 from isthmus.core.files import new_folder, sha256, write_text
 from isthmus.train.state import TrainingState
 
-FORMAT = 2
+FORMAT = 3
 TENSOR_FILES = ("model.safetensors", "optimiser.safetensors", "average.safetensors")
 STATE, MANIFEST, LATEST = "state.json", "manifest.json", "latest"
 
@@ -228,6 +228,8 @@ def _read(path: Path) -> Checkpoint:
     values = json.loads((path / STATE).read_text(encoding="utf-8"))
     if manifest["format"] == 1:
         values = _from_format_1(values)
+    if manifest["format"] <= 2:
+        values = _from_format_2(values)
     model, optimiser, average = (load_file(path / name) for name in TENSOR_FILES)
     return Checkpoint(TrainingState.of(values["state"]), values["identity"], model, optimiser, average)
 
@@ -238,6 +240,11 @@ def _from_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
     if "data.encoded" in identity:
         identity["data.train"] = identity.pop("data.encoded")
     return {"identity": identity, "state": {"seen": "", **values["state"]}}
+
+
+def _from_format_2(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Then label smoothing was spread over all pieces alike."""
+    return {**values, "identity": {"train.smoothing": "uniform", **values["identity"]}}
 
 
 def _damaged(path: Path, expected: str) -> CheckpointError:

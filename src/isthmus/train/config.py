@@ -34,6 +34,7 @@ class TrainingConfig(Config):
         seed: of dropout; with the seed of the data it fixes the run.
         objective: what is made small.
         label_smoothing: ε of its cross-entropy.
+        smoothing: what ε is spread over: `uniform`, the whole vocabulary alike; `unigram`, pieces as often as training targets have them.
         clip_norm: longest gradient (of the mean loss a token); longer ones are shortened (Pascanu et al. 2013). `None` clips nothing.
         optimiser: how gradients become updates.
         schedule: the learning rate along the way.
@@ -52,6 +53,7 @@ class TrainingConfig(Config):
     seed: NonNegativeInt = 1
     objective: ObjectiveConfig = CrossEntropyConfig()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    smoothing: Literal["uniform", "unigram"] = "uniform"
     clip_norm: PositiveFloat | None = 1.0
     optimiser: OptimiserConfig = Adam()
     schedule: ScheduleConfig = InverseSquareRoot()

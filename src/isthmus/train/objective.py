@@ -84,15 +84,19 @@ class CrossEntropy:
     """Teacher forcing: each target token is predicted from the true ones before it (Williams and Zipser 1989).
 
     Attributes:
-        label_smoothing: the share of the target distribution that is spread over the whole vocabulary (Szegedy et al. 2016, section 7).
+        label_smoothing: ε, the share of the target distribution that is spread over the vocabulary (Szegedy et al. 2016, section 7).
+        prior_V: over which distribution, in float32 on the model's device; `None` is over all alike.
     """
 
     label_smoothing: float = 0.0
+    prior_V: Tensor | None = None
 
     def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Sum the cross-entropy over the real target tokens, each times the weight of its example; count the weights."""
         _, decoded = model.read(batch.source, batch.target_in)
-        total: tuple[Tensor, Tensor] = model.head.nll(decoded, batch.target, self.label_smoothing, batch.weight_B)
+        total: tuple[Tensor, Tensor] = model.head.nll(
+            decoded, batch.target, self.label_smoothing, batch.weight_B, self.prior_V
+        )
         return total
 
 
@@ -105,10 +109,12 @@ class RDrop:
     Attributes:
         label_smoothing: of the cross-entropy.
         strength: α.
+        prior_V: of the cross-entropy.
     """
 
     label_smoothing: float = 0.0
     strength: float = 5.0
+    prior_V: Tensor | None = None
 
     def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Read every example twice, in one batch of twice as many rows."""
@@ -116,7 +122,7 @@ class RDrop:
         twice_B = torch.arange(rows, device=batch.index_B.device).repeat(2)
         target = batch.target.select(twice_B)
         _, decoded = model.read(batch.source.select(twice_B), batch.target_in.select(twice_B))
-        nll, count = model.head.nll(decoded, target, self.label_smoothing, batch.weight_B[twice_B])
+        nll, count = model.head.nll(decoded, target, self.label_smoothing, batch.weight_B[twice_B], self.prior_V)
         one, other = decoded.select(twice_B[:rows]), decoded.select(twice_B[:rows] + rows)
         apart = model.head.divergence(one, other, batch.target, batch.weight_B)
         return nll / 2 + self.strength / 2 * apart, count / 2
@@ -131,10 +137,12 @@ class ScheduledSampling:
     Attributes:
         label_smoothing: of the cross-entropy.
         share: of own predictions at the end of training.
+        prior_V: of the cross-entropy.
     """
 
     label_smoothing: float = 0.0
     share: float = 0.25
+    prior_V: Tensor | None = None
 
     def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:
         """Encode once, predict, mix, and read the mixture."""
@@ -148,7 +156,9 @@ class ScheduledSampling:
         chosen_BT = torch.rand(own_BT.shape, device=own_BT.device) < self.share * progress
         mixed = Padded(torch.where(chosen_BT, own_BT, batch.target_in.ids_BT), batch.target_in.lengths_B)
         decoded, _ = model.step(mixed.ids_BT, model.start(memory, remember=False))
-        total: tuple[Tensor, Tensor] = model.head.nll(decoded, batch.target, self.label_smoothing, batch.weight_B)
+        total: tuple[Tensor, Tensor] = model.head.nll(
+            decoded, batch.target, self.label_smoothing, batch.weight_B, self.prior_V
+        )
         return total
 
 
@@ -162,10 +172,12 @@ class InSegments:
     Attributes:
         label_smoothing: of the cross-entropy.
         length: target positions of a segment.
+        prior_V: of the cross-entropy.
     """
 
     label_smoothing: float = 0.0
     length: int = 128
+    prior_V: Tensor | None = None
 
     def __call__(self, model: EncoderDecoder, batch: Batch, progress: float = 0.0) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Encode once, then go from segment to segment."""
@@ -176,21 +188,29 @@ class InSegments:
             lengths_B = (batch.target.lengths_B - start).clamp(0, part_BT.shape[1])
             state = state.detached() if start else state
             decoded, state = model.step(batch.target_in.ids_BT[:, start : start + self.length], state)
-            nll, number = model.head.nll(decoded, Padded(part_BT, lengths_B), self.label_smoothing, batch.weight_B)
+            nll, number = model.head.nll(
+                decoded, Padded(part_BT, lengths_B), self.label_smoothing, batch.weight_B, self.prior_V
+            )
             total, count = total + nll, count + number
         return total, count
 
 
-def build_objective(config: ObjectiveConfig, label_smoothing: float) -> Objective:
-    """The objective of a configuration."""
+def build_objective(config: ObjectiveConfig, label_smoothing: float, prior_V: Tensor | None = None) -> Objective:
+    """The objective of a configuration.
+
+    Args:
+        config: which one.
+        label_smoothing: ε of its cross-entropy.
+        prior_V: what ε is spread over, on the model's device; `None` is over all alike.
+    """
     match config:
         case CrossEntropyConfig():
-            return CrossEntropy(label_smoothing)
+            return CrossEntropy(label_smoothing, prior_V)
         case RDropConfig(strength=strength):
-            return RDrop(label_smoothing, strength)
+            return RDrop(label_smoothing, strength, prior_V)
         case ScheduledSamplingConfig(share=share):
-            return ScheduledSampling(label_smoothing, share)
+            return ScheduledSampling(label_smoothing, share, prior_V)
         case SegmentsConfig(length=length):
-            return InSegments(label_smoothing, length)
+            return InSegments(label_smoothing, length, prior_V)
         case _:
             assert_never(config)

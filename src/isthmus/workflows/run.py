@@ -10,7 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
+from torch import Tensor
 
 from isthmus.core.errors import TrainingError
 from isthmus.core.files import write_json, write_text
@@ -229,9 +231,17 @@ def _job(recipe: Recipe, found: Corpora, prepared: Prepared, place: Place, team:
         "codec": codec.fingerprint(),
         **({} if start is None else {"start": start.identity}),
     }
-    objective = build_objective(recipe.train.objective, recipe.train.label_smoothing)
+    prior_V = None if recipe.train.smoothing == "uniform" else _unigrams(prepared, team).to(runtime.device)
+    objective = build_objective(recipe.train.objective, recipe.train.label_smoothing, prior_V)
     place = replace(place, identity=identity)
     return Job(model, objective, prepared.train, tuple(validators), recipe.train, runtime, place, team)
+
+
+def _unigrams(prepared: Prepared, team: Team) -> Tensor:
+    """The share of each piece in the training targets [V]; of a corpus in shards, in those of the first lane."""
+    counts = prepared.own[0].target_counts(prepared.codec.target.vocabulary.size)
+    shares_V = torch.tensor(json.loads(team.told(json.dumps((counts / counts.sum()).tolist()))))
+    return shares_V.float()
 
 
 def _fresh(recipe: Recipe, codec: Codec) -> EncoderDecoder:

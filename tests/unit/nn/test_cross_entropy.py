@@ -13,10 +13,10 @@ from isthmus.nn.cross_entropy import MOST, ROWS, cross_entropy, naive_cross_entr
 
 D, V = 7, 13
 
-Case = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None, float]
+Case = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None, float, Tensor | None]
 
 
-def case(count: int, bias: bool, weighted: bool, smoothing: float, seed: int = 0) -> Case:
+def case(count: int, bias: bool, weighted: bool, smoothing: float, seed: int = 0, prior: bool = False) -> Case:
     generator = torch.Generator().manual_seed(seed)
     return (
         torch.randn(count, D, generator=generator).requires_grad_(),
@@ -25,6 +25,7 @@ def case(count: int, bias: bool, weighted: bool, smoothing: float, seed: int = 0
         torch.randint(0, V, (count,), generator=generator),
         torch.rand(count, generator=generator) * 3 if weighted else None,
         smoothing,
+        torch.rand(V, generator=generator).softmax(dim=0) if prior else None,
     )
 
 
@@ -40,9 +41,18 @@ def check(one: Case, rtol: float = 1e-5) -> None:
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 23), st.booleans(), st.booleans(), st.sampled_from([0.0, 0.1, 0.9]), st.integers(0, 99))
-def test_the_fused_loss_is_the_naive_one(count: int, bias: bool, weighted: bool, smoothing: float, seed: int) -> None:
-    check(case(count, bias, weighted, smoothing, seed))
+@given(
+    st.integers(0, 23),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0.0, 0.1, 0.9]),
+    st.integers(0, 99),
+    st.booleans(),
+)
+def test_the_fused_loss_is_the_naive_one(
+    count: int, bias: bool, weighted: bool, smoothing: float, seed: int, prior: bool
+) -> None:
+    check(case(count, bias, weighted, smoothing, seed, prior))
 
 
 @pytest.mark.parametrize("count", [ROWS - 1, ROWS, ROWS + 1, MOST - 1, MOST, MOST + 1, 2 * MOST + 3])
@@ -52,9 +62,18 @@ def test_at_the_borders_of_chunks(count: int) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_it_is_torchs_loss(smoothing: float) -> None:
-    features_ND, weight_VD, _, target_N, _, _ = case(11, False, False, smoothing)
+    features_ND, weight_VD, _, target_N, *_ = case(11, False, False, smoothing)
     expected = functional.cross_entropy(features_ND @ weight_VD.T, target_N, reduction="sum", label_smoothing=smoothing)
     torch.testing.assert_close(cross_entropy(features_ND, weight_VD, None, target_N, None, smoothing), expected)
+
+
+def test_a_prior_of_one_word_is_a_part_of_the_target() -> None:
+    """Pereyra et al. 2017, section 3.2: the target distribution is (1-ε) onehot + ε u."""
+    features_ND, weight_VD, bias_V, target_N, *_ = case(11, True, False, 0.2)
+    prior_V = torch.rand(V, generator=torch.Generator().manual_seed(1)).softmax(dim=0)
+    wanted_NV = 0.8 * functional.one_hot(target_N, V) + 0.2 * prior_V
+    expected = functional.cross_entropy(functional.linear(features_ND, weight_VD, bias_V), wanted_NV, reduction="sum")
+    torch.testing.assert_close(cross_entropy(features_ND, weight_VD, bias_V, target_N, None, 0.2, prior_V), expected)
 
 
 def test_without_gradients_it_is_the_naive_one() -> None:
@@ -64,14 +83,14 @@ def test_without_gradients_it_is_the_naive_one() -> None:
 
 
 def test_huge_logits_are_finite() -> None:
-    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(5, True, False, 0.1)
-    one = ((features_ND * 1e3).detach().requires_grad_(), weight_VD, bias_V, target_N, weight_N, 0.1)
+    features_ND, weight_VD, bias_V, target_N, weight_N, *_ = case(5, True, False, 0.1)
+    one = ((features_ND * 1e3).detach().requires_grad_(), weight_VD, bias_V, target_N, weight_N, 0.1, None)
     check(one)
     assert bool(cross_entropy(*one).isfinite())
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
-    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(3, True, True, 0.1)
+    features_ND, weight_VD, bias_V, target_N, weight_N, *_ = case(3, True, True, 0.1)
     loss = cross_entropy(features_ND, weight_VD, bias_V, target_N, weight_N, 0.1)
     (grad_VD,) = torch.autograd.grad(loss, weight_VD)
     step = 1e-2
@@ -99,7 +118,7 @@ def test_under_autocast_the_loss_stays_float32_and_close(weighted: bool) -> None
 
 
 def test_features_in_bfloat16_get_gradients_in_bfloat16() -> None:
-    features_ND, weight_VD, bias_V, target_N, weight_N, _ = case(11, True, True, 0.1)
+    features_ND, weight_VD, bias_V, target_N, weight_N, *_ = case(11, True, True, 0.1)
     low_ND = features_ND.detach().bfloat16().requires_grad_()
     loss = cross_entropy(low_ND, weight_VD, bias_V, target_N, weight_N, 0.0)
     grad_ND, grad_VD = torch.autograd.grad(loss, [low_ND, weight_VD])
@@ -116,9 +135,9 @@ def test_the_inputs_are_left_as_they_were() -> None:
 
 @pytest.mark.parametrize("shift", [-300.0, 0.0, 300.0])
 def test_logits_far_from_zero_lose_nothing(shift: float) -> None:
-    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing = case(11, True, True, 0.1)
+    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing, _ = case(11, True, True, 0.1)
     moved_V = (bias_V + shift).detach().requires_grad_() if bias_V is not None else None
-    check((features_ND, weight_VD, moved_V, target_N, weight_N, smoothing), rtol=1e-4)
+    check((features_ND, weight_VD, moved_V, target_N, weight_N, smoothing, None), rtol=1e-4)
 
 
 def test_in_bfloat16_a_probability_near_one_keeps_its_gradient() -> None:
@@ -133,7 +152,7 @@ def test_in_bfloat16_a_probability_near_one_keeps_its_gradient() -> None:
 
 def test_positions_of_weight_0_change_nothing() -> None:
     """Where finding the real positions would wait for a device, all are read, and padding weighs 0."""
-    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing = case(11, True, True, 0.1)
+    features_ND, weight_VD, bias_V, target_N, weight_N, smoothing, _ = case(11, True, True, 0.1)
     assert weight_N is not None
     none = weight_N.clone()
     none[4:] = 0

@@ -121,19 +121,21 @@ def test_a_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FORMAT", 3)
+    monkeypatch.setattr(module, "FORMAT", 4)
     Checkpoints(tmp_path).save(checkpoint(5))
     monkeypatch.undo()
-    with pytest.raises(CheckpointError, match=r"(?s)newer format.*format 2 or older.*format 3"):
+    with pytest.raises(CheckpointError, match=r"(?s)newer format.*format 3 or older.*format 4"):
         Checkpoints(tmp_path).latest()
 
 
-def test_a_checkpoint_of_format_1_is_read() -> None:
-    found = Checkpoints(Path(__file__).with_name("checkpoints-of-format-1")).latest()
+@pytest.mark.parametrize("older", [1, 2])
+def test_an_older_checkpoint_is_read(older: int) -> None:
+    found = Checkpoints(Path(__file__).with_name(f"checkpoints-of-format-{older}")).latest()
     assert found is not None
-    expected = checkpoint(5, best=5)
-    assert found.identity["train.objective.kind"] == "cross-entropy"
-    assert same(found, replace(expected, identity={**expected.identity, "train.objective.kind": "cross-entropy"}))
+    expected, added = checkpoint(5, best=5), {"train.smoothing": "uniform"}
+    if older == 1:
+        added["train.objective.kind"] = "cross-entropy"
+    assert same(found, replace(expected, identity={**expected.identity, **added}))
 
 
 def test_tied_weights_are_stored_once_and_tied_after_loading(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ def test_r_drop_is_the_papers_sum_over_two_dropouts() -> None:
     assert float(apart.detach()) > 0.01
     torch.testing.assert_close(total, nll / 2 + 3.0 / 2 * apart)
     assert float(count) == int(one.target.lengths_B.sum())
+
+
+@pytest.mark.parametrize("kind", ["cross-entropy", "r-drop", "scheduled-sampling", "segments"])
+def test_label_smoothing_is_spread_over_what_is_given(kind: str) -> None:
+    """Over all alike: as without a prior. Over one piece: as if that were a part of every target."""
+    model, one = toy_model().eval(), batch()
+    objective = partial(build_objective, toy_config(objective={"kind": kind}).objective, 0.3)
+    alike_V = torch.full((VOCABULARY,), 1 / VOCABULARY)
+    torch.testing.assert_close(objective(alike_V)(model, one), objective()(model, one))
+    piece_V = torch.zeros(VOCABULARY)
+    piece_V[5] = 1
+    _, decoded = model.read(one.source, one.target_in)
+    log_probs_BTV, mask_BT = model.head.log_probs(decoded), one.target.mask_BT
+    said_BT = log_probs_BTV.gather(2, one.target.ids_BT[:, :, None])[:, :, 0]
+    expected = -(0.7 * said_BT + 0.3 * log_probs_BTV[:, :, 5])[mask_BT].sum()
+    torch.testing.assert_close(objective(piece_V)(model, one)[0], expected)
 
 
 def test_scheduled_sampling_begins_as_teacher_forcing() -> None:

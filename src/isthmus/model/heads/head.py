@@ -30,7 +30,12 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def nll(
-        self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
+        self,
+        decoded: Decoded,
+        target: Padded,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Negative log-likelihood of a target, as (sum, count), so that parts of a batch add up.
 
@@ -39,6 +44,7 @@ class Head(nn.Module, ABC):
             target: what should have been predicted; padding does not count.
             smoothing: ε of label smoothing (Szegedy et al. 2016, section 7).
             weight_B: a weight for each row.
+            prior_V: over which distribution ε is spread, or `None` for all alike.
 
         Returns:
             Two float32 scalars: the weighted sum over real positions, and the sum of their weights.

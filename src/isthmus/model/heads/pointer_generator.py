@@ -110,7 +110,12 @@ class PointerGeneratorHead(Head):
         return log_probs_BTV if among is None else log_probs_BTV[:, :, among].log_softmax(dim=-1)
 
     def nll(
-        self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
+        self,
+        decoded: Decoded,
+        target: Padded,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Σ -log p(target) over real positions and their count, by chunks."""
         take, weight_N = counting(target, weight_B)
@@ -118,7 +123,8 @@ class PointerGeneratorHead(Head):
 
         def loss(part: slice, log_probs_NV: Tensor) -> Tensor:
             nll_N = -log_probs_NV.gather(1, target_N[part, None])[:, 0]
-            loss_N = (1 - smoothing) * nll_N - smoothing * log_probs_NV.mean(dim=-1)
+            spread_N = log_probs_NV.mean(dim=-1) if prior_V is None else log_probs_NV @ prior_V
+            loss_N = (1 - smoothing) * nll_N - smoothing * spread_N
             return (loss_N if weight_N is None else loss_N * weight_N[part]).sum()
 
         total = decoded.features_BTD.new_zeros((), dtype=torch.float32)

@@ -65,12 +65,17 @@ class SoftmaxHead(Head, Packable):
         return torch.log_softmax(functional.linear(self._scaled(decoded.features_BTD), weight, bias).float(), dim=-1)
 
     def nll(
-        self, decoded: Decoded, target: Padded, smoothing: float = 0.0, weight_B: Tensor | None = None
+        self,
+        decoded: Decoded,
+        target: Padded,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Σ -log p(target) over real positions and their count, by chunks."""
         take, weight_N = counting(target, weight_B)
         features_ND, target_N = self._scaled(take(decoded.features_BTD)), take(target.ids_BT)
-        total = cross_entropy(features_ND, self.weight, self.bias, target_N, weight_N, smoothing)
+        total = cross_entropy(features_ND, self.weight, self.bias, target_N, weight_N, smoothing, prior_V)
         return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
 
     def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
