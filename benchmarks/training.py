@@ -57,7 +57,7 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     from isthmus.core.runtime import Runtime, seeded
     from isthmus.data.prefetch import prefetch
     from isthmus.model.build import build
-    from isthmus.train.feed import stream
+    from isthmus.train.lanes import onwards
     from isthmus.train.job import Job, Place, parts_of
     from isthmus.train.objective import CrossEntropy
     from isthmus.train.state import TrainingState
@@ -80,7 +80,7 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     runtime = Runtime("cpu", "bfloat16" if precision == "bfloat16" else "float32", "highest", threads)
     job = Job(model, CrossEntropy(0.1), prepared.train, (), recipe.train, runtime, Place(folder / "run"))
     parts, state = parts_of(job), TrainingState()
-    feed = prefetch(stream(job.batches, state.position))
+    feed = prefetch(onwards(job.batches, state.position))
     for _ in range(WARM_UP):
         state, _event = update(job, parts, state, feed)
     sources, targets, begin = state.source_tokens, state.target_tokens, time.perf_counter()

@@ -49,6 +49,15 @@ class Lanes:
             yield Position(at.epoch, number + 1), batch
 
 
+def onwards(source: BatchSource | Lanes, position: Position) -> Iterator[tuple[Position, Batch | None]]:
+    """Batches for ever from a position on, of one source or of many side by side.
+
+    Raises:
+        DataError: there is no batch.
+    """
+    return source.stream(position) if isinstance(source, Lanes) else stream(source, position)
+
+
 def _reached(lane: CountedSource, batches: int) -> Position:
     """Where a lane stands after so many batches."""
     epoch = 0

@@ -21,10 +21,10 @@ from isthmus.data.batches import Batch
 from isthmus.data.prefetch import prefetch
 from isthmus.train.checkpoint import Checkpoint, Checkpoints, load_model, model_tensors, refuse_changes
 from isthmus.train.events import Event, Saved, Started, Stepped, Stopped
-from isthmus.train.feed import BatchSource, on_device, stream
+from isthmus.train.feed import BatchSource, on_device
 from isthmus.train.job import Job, Parts, parts_of
 from isthmus.train.judge import validate
-from isthmus.train.lanes import Lanes
+from isthmus.train.lanes import Lanes, onwards
 from isthmus.train.log import RunLog
 from isthmus.train.schedule import factor
 from isthmus.train.shard import divided, put_together, whole
@@ -232,7 +232,7 @@ def _check_finite(state: TrainingState) -> None:
 @contextmanager
 def _feed(source: BatchSource | Lanes, position: Position) -> Iterator[Feed]:
     """Batches prepared ahead on a thread, which is stopped afterwards."""
-    feed = prefetch(source.stream(position) if isinstance(source, Lanes) else stream(source, position))
+    feed = prefetch(onwards(source, position))
     try:
         yield feed
     finally:
