@@ -57,8 +57,8 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     from isthmus.core.runtime import Runtime, seeded
     from isthmus.data.prefetch import prefetch
     from isthmus.model.build import build
-    from isthmus.train.lanes import onwards
     from isthmus.train.job import Job, Place, parts_of
+    from isthmus.train.lanes import onwards
     from isthmus.train.objective import CrossEntropy
     from isthmus.train.state import TrainingState
     from isthmus.train.trainer import update
