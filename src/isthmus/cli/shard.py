@@ -22,7 +22,7 @@ def shard(
 ) -> None:
     """Divide a corpus into shards, each a sample of the whole, so that each process of a training reads its own share only.
 
-    A recipe names them by `shards = "DIR/manifest.json"` under [data], in place of `train`.
+    In a recipe, `shards = "DIR/manifest.json"` of the table `data` stands in place of `train`.
 
       isthmus shard --source train.en.gz --target train.fr.gz --out shards
     """

@@ -84,6 +84,18 @@ def test_weights_and_named_fields_are_kept(tmp_path: Path) -> None:
     assert block.example(0).context == ("x", "y")
 
 
+def test_target_pieces_are_counted_as_often_as_an_epoch_shows_them(tmp_path: Path) -> None:
+    corpora = (corpus(tmp_path / "one.tsv", 53, 0.5, seed=1), corpus(tmp_path / "two.tsv", 31, 2.0, seed=2))
+    made, size = codec(), codec().target.vocabulary.size
+    counts = encode(corpora, made, FilterConfig(empty=False), tmp_path / "cache").target_counts(size)
+    expected = [0.0] * size
+    for one in corpora:
+        for example in one.examples():
+            for id in made.target_ids(example):
+                expected[id] += one.weight
+    assert counts.tolist() == expected
+
+
 def test_dropped_pairs_are_counted(tmp_path: Path) -> None:
     pairs = tsv(tmp_path / "a.tsv", [("abc", "a"), ("abcd", "a"), ("a", "abcde"), ("", "a"), ("a", "a")])
     short = codec(config=CodecConfig(max_source_length=4, max_target_length=5))
