@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isthmus.workflows.average import average
     from isthmus.workflows.distill import distill
     from isthmus.workflows.fit import fit
+    from isthmus.workflows.student import Lesson
     from isthmus.workflows.study import study
 
 __version__ = "0.1.0"
@@ -43,6 +44,7 @@ __all__ = [
     "EncoderDecoder",
     "Head",
     "IsthmusError",
+    "Lesson",
     "Link",
     "Memory",
     "ModelConfig",
@@ -70,6 +72,7 @@ _MODULE_OF: Final = MappingProxyType(
         "EncoderDecoder": "isthmus.model.encoder_decoder",
         "Head": "isthmus.model.heads.head",
         "IsthmusError": "isthmus.core.errors",
+        "Lesson": "isthmus.workflows.student",
         "Link": "isthmus.model.connections.connection",
         "Memory": "isthmus.model.memory",
         "ModelConfig": "isthmus.model.build",

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 import isthmus
@@ -13,6 +14,8 @@ from isthmus.core.errors import CheckpointError, InputError
 from isthmus.engines.forms import described_by
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
+from isthmus.model.bundle import Bundle
+from isthmus.model.shrink import shrunk
 from isthmus.workflows import teach as module
 from isthmus.workflows.teach import teach
 from tests.unit.cli.calling import called
@@ -102,6 +105,33 @@ def test_a_student_is_trained_and_compared(place: Path, tmp_path: Path, monkeypa
     again = called(monkeypatch, "distill", place / "teacher", *SMALL, *options)
     assert again.code == 0, again.err
     assert again.out.splitlines()[:4] == table[:4]
+
+
+@pytest.mark.slow
+def test_a_student_begins_with_its_teachers_weights(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a learning rate of almost nothing it is still what it began as; what people wrote is learned beside the teacher's."""
+    (tmp_path / "people.tsv").write_text("".join(f"{one}\tab\n" for one in TEXTS), encoding="utf-8")
+    out = tmp_path / "student"
+    changes = [*SMALL[:3], SMALL[4], "train.optimiser.learning_rate=1e-9"]
+    options = ("--input", place / "text.txt", "--out", out, "--pairs", tmp_path / "people.tsv", "--threads", "1")
+    done = called(monkeypatch, "distill", place / "teacher", *changes, *options)
+    assert done.code == 0, done.err
+    began, ended = shrunk(Bundle.load(place / "teacher"), 1), Bundle.load(out / "best")
+    for name, parameter in ended.model.named_parameters():
+        torch.testing.assert_close(parameter, began.model.get_parameter(name), rtol=0, atol=1e-6)
+    assert f"train: {len(TEXTS)} pairs" in done.err
+
+
+def test_more_decoder_layers_than_the_teacher_has_are_one_error(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--input", place / "text.txt", "--out", tmp_path / "student", "--decoder-layers", "9")
+    done = called(monkeypatch, "distill", place / "teacher", *options)
+    assert done.code == 2
+    assert "1 to 2 layers" in done.err
+    assert not (tmp_path / "student" / "start").exists()
 
 
 def test_a_missing_text_is_one_error(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
