@@ -90,10 +90,11 @@ def set_up(threads: int | None) -> None:
     """Set what holds for the whole process."""
     import torch
 
-    from isthmus.core.memory import keep_freed_memory
+    from isthmus.core.memory import keep_freed_memory, keep_kernels
     from isthmus.core.runtime import best_threads
 
     keep_freed_memory()
+    keep_kernels()
     torch.set_num_threads(best_threads() if threads is None else threads)
 
 

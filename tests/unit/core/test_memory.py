@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import pytest
 import torch
 
-from isthmus.core.memory import Gauge
+from isthmus.core.memory import Gauge, keep_kernels
 
 MEGABYTES = 100
 SEEN = f"""
@@ -32,3 +34,13 @@ def test_there_is_room_for_less_than_the_machine_has() -> None:
     assert 0 < room < 1 << 50
     held = torch.ones(4 * MEGABYTES << 18)
     assert Gauge("cpu").room() < room + len(held)
+
+
+def test_the_environment_says_how_many_kernels_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
+    monkeypatch.delenv(name, raising=False)
+    keep_kernels()
+    assert int(os.environ[name]) > 1024
+    monkeypatch.setenv(name, "7")
+    keep_kernels()
+    assert os.environ[name] == "7"
