@@ -16,7 +16,7 @@ from rich.console import Console
 from isthmus.core.files import write_text
 from isthmus.engines.ct2 import folder as ct2
 from isthmus.engines.ct2.support import obstacle
-from isthmus.engines.forms import Described, described_by, open_bundle
+from isthmus.engines.forms import Described, described_by, form_of, open_bundle
 from isthmus.generate.load import best_of, load
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
@@ -121,7 +121,7 @@ def _table(models: Sequence[tuple[str, Path]], asked: Questions, beams: int) -> 
         bundle = open_bundle(folder)
         numbers = sum(parameter.numel() for parameter in bundle.model.parameters())
         yield _row(f"{name} | {numbers:,}", load(folder), asked, beams)
-        if ct2.installed() and not obstacle(bundle.config):
+        if form_of(folder) == "torch" and ct2.installed() and not obstacle(bundle.config):
             yield _in_int8(f"{name} | {numbers:,}", bundle, asked, beams)
 
 
