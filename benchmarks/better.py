@@ -22,7 +22,7 @@ from typing import Any
 import tomli_w
 import torch
 
-from isthmus.core.memory import keep_freed_memory, keep_kernels
+from isthmus.core.memory import keep_for_next_steps
 from isthmus.workflows.study import study
 
 RECIPE = Path(__file__).parent.parent / "recipes/multi30k-en-de.toml"
@@ -122,8 +122,7 @@ def main() -> None:
     parser.add_argument("--metric", default="bleu-tokenized")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
-    keep_freed_memory()
-    keep_kernels()
+    keep_for_next_steps()
     torch.set_num_threads(arguments.threads)
     lines = []
     if arguments.minutes:

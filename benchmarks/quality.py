@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.core.memory import keep_freed_memory, keep_kernels
+from isthmus.core.memory import keep_for_next_steps
 from isthmus.core.runtime import Runtime, probe, seeded
 from isthmus.data.batches import Batch
 from isthmus.model.build import build
@@ -143,8 +143,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    keep_freed_memory()
-    keep_kernels()
+    keep_for_next_steps()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as temporary:
         out = arguments.out or Path(temporary)

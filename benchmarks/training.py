@@ -53,7 +53,7 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     """One steady-state measurement in this process."""
     import torch
 
-    from isthmus.core.memory import keep_freed_memory, keep_kernels
+    from isthmus.core.memory import keep_for_next_steps
     from isthmus.core.runtime import Runtime, seeded
     from isthmus.data.prefetch import prefetch
     from isthmus.model.build import build
@@ -65,8 +65,7 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     from isthmus.workflows.prepare import codec_of, corpora, prepare
     from isthmus.workflows.recipe import load_recipe
 
-    keep_freed_memory()
-    keep_kernels()
+    keep_for_next_steps()
     torch.set_num_threads(threads)
     folder = Path(tempfile.gettempdir()) / "isthmus-benchmark-training"
     folder.mkdir(exist_ok=True)

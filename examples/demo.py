@@ -18,7 +18,7 @@ from rich.console import Console
 import isthmus
 from isthmus.core.errors import IsthmusError
 from isthmus.core.files import write_text
-from isthmus.core.memory import keep_freed_memory, keep_kernels
+from isthmus.core.memory import keep_for_next_steps
 from isthmus.core.runtime import best_threads
 from isthmus.data.split import part_of
 from isthmus.workflows.recipe import load_recipe
@@ -52,8 +52,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="where the run lives")
     parser.add_argument("--minutes", type=float, default=5.5, help="the time for training")
     arguments = parser.parse_args()
-    keep_freed_memory()
-    keep_kernels()
+    keep_for_next_steps()
     torch.set_num_threads(best_threads())
     console = Console()
     say = console.print

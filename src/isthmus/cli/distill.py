@@ -12,6 +12,8 @@ from isthmus.cli.train import set_up
 
 commands = typer.Typer()
 
+MINUTES = 30.0
+
 
 @commands.command()
 def distill(
@@ -53,7 +55,7 @@ def distill(
     """
     beside, held, asked = options.parsed(pairs), options.parsed(dev), options.parsed(test)
     set_up(threads)
-    from isthmus.workflows.distill import MINUTES, taught_student
+    from isthmus.workflows.distill import taught_student
     from isthmus.workflows.student import Lesson
 
     steps = any(change.strip().startswith("train.steps") for change in changes or ())

@@ -90,11 +90,10 @@ def set_up(threads: int | None) -> None:
     """Set what holds for the whole process."""
     import torch
 
-    from isthmus.core.memory import keep_freed_memory, keep_kernels
+    from isthmus.core.memory import keep_for_next_steps
     from isthmus.core.runtime import best_threads
 
-    keep_freed_memory()
-    keep_kernels()
+    keep_for_next_steps()
     torch.set_num_threads(best_threads() if threads is None else threads)
 
 

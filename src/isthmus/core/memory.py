@@ -49,6 +49,12 @@ def keep_kernels() -> None:
     os.environ.setdefault(_KERNELS, str(_MOST_KERNELS))
 
 
+def keep_for_next_steps() -> None:
+    """Keep freed memory and kernels: what a program that trains asks of its process, before its first product."""
+    keep_freed_memory()
+    keep_kernels()
+
+
 class Gauge:
     """How much memory this process takes on a device, and how much it may take.
 

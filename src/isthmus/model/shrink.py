@@ -38,16 +38,10 @@ def shrunk(bundle: Bundle, layers: int) -> Bundle:
         ConfigError: the decoder is not a Transformer, has fewer layers, or layers that depend on where they stand.
     """
     decoder = bundle.config.decoder
-    if not isinstance(decoder, TransformerDecoderConfig) or not 1 <= layers <= decoder.layers:
-        raise ConfigError(
-            "a model is shrunk to some of its decoder's layers",
-            expected=f"1 to {decoder.layers} layers"
-            if isinstance(decoder, TransformerDecoderConfig)
-            else "a Transformer",
-            got=str(layers) if isinstance(decoder, TransformerDecoderConfig) else decoder.kind,
-            where="decoder.layers",
-            fix="ask for fewer layers, or train a model of fresh weights",
-        )
+    if not isinstance(decoder, TransformerDecoderConfig):
+        raise _cannot("a Transformer", decoder.kind)
+    if not 1 <= layers <= decoder.layers:
+        raise _cannot(f"1 to {decoder.layers} layers", str(layers))
     config = bundle.config.model_copy(update={"decoder": decoder.model_copy(update={"layers": layers})})
     model = build(config, bundle.codec.source.vocabulary.size, bundle.codec.target.vocabulary.size)
     stay = kept(decoder.layers, layers)
@@ -63,3 +57,13 @@ def _origin(name: str, stay: tuple[int, ...]) -> str:
         return name
     place, rest = name.removeprefix(LAYERS).split(".", 1)
     return f"{LAYERS}{stay[int(place)]}.{rest}"
+
+
+def _cannot(expected: str, got: str) -> ConfigError:
+    return ConfigError(
+        "a model is shrunk to some of its decoder's layers",
+        expected=expected,
+        got=got,
+        where="decoder.layers",
+        fix="ask for fewer layers, or train a model of fresh weights",
+    )

@@ -11,7 +11,7 @@ from isthmus.core.runtime import Runtime, probe
 from isthmus.data.example import Example
 from isthmus.data.pairs import Pairs, read
 from isthmus.text.sentences import split
-from isthmus.workflows.recipe import Recipe
+from isthmus.workflows.recipe import Recipe, files_table
 
 SAMPLE = 20_000
 MOST_SYMBOLS, MOST_CHARACTERS = 300, 300
@@ -149,7 +149,7 @@ def automatic_recipe(
         "unit": "sentence" if look.source.tokenizer == "sentencepiece" and look.single > 0.9 else "",
         "data": {
             "root": "/",
-            "train": [_files(train)],
+            "train": [files_table(train)],
             "source_language": train.source_language,
             "target_language": train.target_language,
             "batch": {"tokens": max(3072, longest)},
@@ -171,13 +171,8 @@ def automatic_recipe(
     }
     for name, files in (("dev", dev), ("test", test)):
         if files is not None:
-            table["data"][name] = _files(files)
+            table["data"][name] = files_table(files)
     return Recipe.of(table, "the automatic recipe")
-
-
-def _files(pairs: Pairs) -> dict[str, Any]:
-    files: dict[str, Any] = {"source": str(pairs.source.resolve()), "columns": list(pairs.columns)}
-    return files if pairs.target is None else {**files, "target": str(pairs.target.resolve())}
 
 
 def _vocabulary(look: Look) -> int:

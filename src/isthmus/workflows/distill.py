@@ -29,7 +29,6 @@ from isthmus.workflows.run import Fitted, Request, run
 from isthmus.workflows.student import METRICS, Lesson, student_recipe
 from isthmus.workflows.teach import teach
 
-MINUTES = 30.0
 SCORED, TAUGHT, TABLE = 500, "taught", "distilled.md"
 
 
@@ -106,10 +105,8 @@ def _asked(lesson: Lesson, recipe: Recipe) -> tuple[Questions, str]:
     found = corpora(recipe, lesson.out, lesson.out)
     corpus = found.dev if found.test is None else found.test
     asked = questions(corpus.examples()).first(SCORED)
-    written = "what the teacher wrote (so the teacher agrees with itself)"
-    if lesson.pairs is not None:
-        written = "what the teacher and people wrote"
-    against = written if lesson.test is None and lesson.dev is None else "references"
+    own = lesson.test is None and lesson.dev is None
+    against = "what the teacher wrote (so the teacher agrees with itself)" if own else "references"
     return asked, f"{len(asked.examples)} sources against {against}; beam {lesson.beams}, one run each"
 
 

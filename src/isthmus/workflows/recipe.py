@@ -59,6 +59,12 @@ class Files(Config):
     join: PositiveInt = 1
 
 
+def files_table(pairs: Pairs) -> dict[str, Any]:
+    """Files of pairs as a recipe names them, wherever it will be read."""
+    files: dict[str, Any] = {"source": str(pairs.source.resolve()), "columns": list(pairs.columns)}
+    return files if pairs.target is None else {**files, "target": str(pairs.target.resolve())}
+
+
 class DataConfig(Config):
     """What a model learns from and is judged by.
 

@@ -18,7 +18,7 @@ from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.model.presets import preset_table
 from isthmus.model.shrink import shrunk
-from isthmus.workflows.recipe import Recipe, with_changes
+from isthmus.workflows.recipe import Recipe, files_table, with_changes
 
 DEEP, START = 6, "start"
 METRICS = ("bleu", "chrf")
@@ -68,8 +68,10 @@ def student_recipe(lesson: Lesson, folder: Path, about: Described, taught: Path)
         InputError: the student is to learn a tokenizer of its own, and the teacher's is of no kind that can be learned.
         ConfigError: the teacher's decoder has not so many layers, or a change is wrong.
     """
-    corpora = [_corpus(each) for each in (Pairs(taught), lesson.pairs) if each is not None]
-    held_out = {name: _corpus(each) for name, each in (("dev", lesson.dev), ("test", lesson.test)) if each is not None}
+    corpora = [files_table(each) for each in (Pairs(taught), lesson.pairs) if each is not None]
+    held_out = {
+        name: files_table(each) for name, each in (("dev", lesson.dev), ("test", lesson.test)) if each is not None
+    }
     begins, rate = _beginning(lesson, folder, about)
     values: dict[str, Any] = {
         "about": f"A student of {lesson.teacher}: what its beam search makes of {lesson.texts.name} (Kim and Rush 2016).",
@@ -91,11 +93,6 @@ def student_recipe(lesson: Lesson, folder: Path, about: Described, taught: Path)
         "validation": {"metrics": list(METRICS), "sentences": 300},
     }
     return Recipe.of(with_changes(values, lesson.changes), "the student's recipe")
-
-
-def _corpus(pairs: Pairs) -> dict[str, Any]:
-    target = {} if pairs.target is None else {"target": str(pairs.target.resolve())}
-    return {"source": str(pairs.source.resolve()), **target}
 
 
 def _beginning(lesson: Lesson, folder: Path, about: Described) -> tuple[dict[str, Any], float]:

@@ -11,12 +11,14 @@ from rich.console import Console
 
 import isthmus
 from isthmus.core.errors import CheckpointError, InputError
+from isthmus.data.pairs import Pairs
 from isthmus.engines.forms import described_by
 from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
 from isthmus.model.bundle import Bundle
 from isthmus.model.shrink import shrunk
 from isthmus.workflows import teach as module
+from isthmus.workflows.student import Lesson, student_recipe
 from isthmus.workflows.teach import teach
 from tests.unit.cli.calling import called
 from tests.unit.export.quiet import TEXTS, quiet_bundle
@@ -122,6 +124,14 @@ def test_a_student_begins_with_its_teachers_weights(
     for name, parameter in ended.model.named_parameters():
         torch.testing.assert_close(parameter, began.model.get_parameter(name), rtol=0, atol=1e-6)
     assert f"train: {len(TEXTS)} pairs" in done.err
+
+
+def test_real_pairs_keep_their_columns(place: Path, tmp_path: Path) -> None:
+    people = Pairs(tmp_path / "people.tsv", None, ("target", "source"))
+    lesson = Lesson(place / "teacher", place / "text.txt", tmp_path, pairs=people)
+    recipe = student_recipe(lesson, place / "teacher", described_by(place / "teacher"), tmp_path / "pairs.jsonl")
+    assert [each.columns for each in recipe.data.train] == [(), ("target", "source")]
+    assert recipe.start is not None
 
 
 def test_more_decoder_layers_than_the_teacher_has_are_one_error(
