@@ -136,7 +136,6 @@ def forms(model: Path, place: Path, chosen: Sequence[str], shortlist: str | None
     from isthmus.engines.ct2.folder import save_into
     from isthmus.export import onnx
     from isthmus.export.huggingface.write import export as to_huggingface
-    from isthmus.export.samples import drawn_texts
     from isthmus.export.shortlist import Shortlist
     from isthmus.export.source import Source
     from isthmus.generate.load import best_of
@@ -158,7 +157,7 @@ def forms(model: Path, place: Path, chosen: Sequence[str], shortlist: str | None
         return place / "onnx"
 
     def huggingface() -> Path:
-        to_huggingface(source.bundle, place / "hf", drawn_texts(source.bundle.codec), "")
+        to_huggingface(source, place / "hf", Runtime(threads=1))
         return place / "hf"
 
     for name, make in (

@@ -113,10 +113,10 @@ def check(config: ModelConfig, folder: Path, length_penalty: float = 1.0) -> Non
         }
     )
     target = Target(EOS, ())
-    ours = Stepping(TorchEngine(bundle.model, (BOS,)), target, options, bundle.codec.target.vocabulary.size)
+    ours = Stepping(TorchEngine(bundle.model, (BOS,)), target, bundle.codec.target.vocabulary.size)
     searcher = CTranslate2Searcher(folder, bundle.codec, "float32", Runtime(threads=1))
-    theirs = Searching(Delegation(searcher), target, options)
-    found = compare(ours, theirs, Probe.of((), bundle.codec, Task(positions=LONGEST)), bundle.codec)
+    theirs = Searching(Delegation(searcher), target)
+    found = compare(ours, theirs, Probe.of((), bundle.codec, Task(positions=LONGEST)), bundle.codec, [options])
     assert found.worst < EXACT
     assert found.score < EXACT
     assert found.different == 0

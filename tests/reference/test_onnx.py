@@ -46,9 +46,9 @@ def test_scores_and_beams_are_the_same(architecture: Architecture, tmp_path: Pat
     ours, theirs = torch_engine(bundle), OnnxEngine(tmp_path, (BOS,), Runtime(threads=1))
     options = GenerationOptions.of({"num_beams": 3, "num_return_sequences": 3, "max_length": LONGEST})
     target, size = Target(EOS, ()), bundle.codec.target.vocabulary.size
-    sides = (Stepping(ours, target, options, size), Stepping(theirs, target, options, size))
-    found = compare(*sides, Probe.of((), bundle.codec, Task(positions=LONGEST + 1)), bundle.codec)
-    assert (found.searched, found.different) == (found.pairs, 0)
+    sides = (Stepping(ours, target, size), Stepping(theirs, target, size))
+    found = compare(*sides, Probe.of((), bundle.codec, Task(positions=LONGEST + 1)), bundle.codec, [options])
+    assert (found.searched, found.different) == (found.searches, 0)
     found.check(exact=True)
     source, token_BT = Padded.of([[5, SEP, 6, 7, EOS], [EOS]]), torch.tensor([[BOS, 5], [BOS, 6]])
     looked = [engine.step(token_BT, engine.start(source), weights=True)[2] for engine in (ours, theirs)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from isthmus.export.source import Source
 
 commands = typer.Typer()
-SAMPLES = 32
-"""So many texts of the bundle's sample are compared on."""
 
 Tool = Literal["huggingface", "ctranslate2", "onnx"]
 Quantization = Literal["float32", "float16", "int8"]
@@ -43,13 +41,6 @@ def export(
             help="For ctranslate2: score only pieces that these training pairs show for a source; faster, and not exact.",
         ),
     ] = None,
-    input: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="For huggingface: texts to compare on, one a line (default: the sample in the bundle, or drawn ones).",
-        ),
-    ] = None,
     target_language: Annotated[
         str,
         typer.Option(metavar="TAG", help="For huggingface: whose tag sources begin with, if the model reads one."),
@@ -60,8 +51,8 @@ def export(
     """Write a model for another tool, and show that it computes the same there.
 
     The folder is there only if the log-probabilities and the outputs of greedy
-    and beam search are the same on the sample; with smaller weights, only if no
-    more than 0.3 BLEU are lost. What is written for ctranslate2 and onnx can be
+    and beam search are the same on the sample (without one, on random pieces);
+    with smaller weights, only if no more than 0.3 BLEU are lost. What is written for ctranslate2 and onnx can be
     opened by generate, evaluate and compare.
 
       isthmus export runs/en-fr en-fr-hf --to huggingface
@@ -73,35 +64,36 @@ def export(
     from isthmus.export.needed import needs
 
     free_place(out)
-    theirs = {"--input": input, "--target-language": target_language}
-    ours = {"--sample": sample, "--quantization": quantization if quantization != "float32" else None}
-    ours |= {"--shortlist": shortlist}
-    _refuse(to, ours if to == "huggingface" else theirs)
-    if to == "onnx":
-        _refuse(to, {"--quantization": ours["--quantization"], "--shortlist": shortlist})
-    if to == "huggingface":
-        values, lines = _to_huggingface(model, out, input, target_language)
-    else:
-        source = _source(model, sample)
-        needs(to)
-        from isthmus.core.runtime import probe
-        from isthmus.export import ctranslate2, onnx
+    if to != "huggingface":
+        _refuse(to, {"--target-language": target_language})
+    if to != "ctranslate2":
+        _refuse(to, {"--quantization": "" if quantization == "float32" else quantization, "--shortlist": shortlist})
+    source = _source(model, sample)
+    needs(to)
+    from isthmus.core.runtime import probe
 
-        runtime = probe("float32", "cpu", threads)
-        found = (
-            onnx.export(source, out, runtime)
-            if to == "onnx"
-            else ctranslate2.export(source, out, quantization, runtime, _shortlist(source, shortlist))
-        )
-        values, lines = found.to_json(), [*found.lines(), f"{_megabytes(out):.1f} MB"]
+    runtime = probe("float32", "cpu", threads)
+    match to:
+        case "huggingface":
+            from isthmus.export.huggingface.write import export as to_huggingface
+
+            found = to_huggingface(source, out, runtime, target_language)
+        case "ctranslate2":
+            from isthmus.export.ctranslate2 import export as to_ctranslate2
+
+            found = to_ctranslate2(source, out, quantization, runtime, _shortlist(source, shortlist))
+        case "onnx":
+            from isthmus.export.onnx import export as to_onnx
+
+            found = to_onnx(source, out, runtime)
     if as_json:
-        typer.echo(json.dumps({"folder": str(out), "to": to, **values}, ensure_ascii=False))
+        typer.echo(json.dumps({"folder": str(out), "to": to, **found.to_json()}, ensure_ascii=False))
         return
-    options.say(options.messages(), *lines)
+    options.say(options.messages(), *found.lines(), f"{_megabytes(out):.1f} MB")
     typer.echo(str(out))
 
 
-def _refuse(to: Tool, given: dict[str, Any]) -> None:
+def _refuse(to: Tool, given: dict[str, str | None]) -> None:
     """Raise an InputError if an option is given that says nothing to a tool."""
     for name, value in given.items():
         if value:
@@ -112,26 +104,6 @@ def _refuse(to: Tool, given: dict[str, Any]) -> None:
                 where="the command line",
                 fix=f"leave out {name}",
             )
-
-
-def _to_huggingface(
-    model: Path, out: Path, texts: Path | None, target_language: str
-) -> tuple[dict[str, Any], list[str]]:
-    """Write for Hugging Face; the comparison as plain values and as lines."""
-    from isthmus.core.files import existing_file
-    from isthmus.export.needed import needs
-    from isthmus.export.samples import drawn_texts
-    from isthmus.generate.load import best_of
-    from isthmus.model.bundle import Bundle
-
-    given = None if texts is None else existing_file(texts, "the texts").read_text(encoding="utf-8").splitlines()
-    bundle = Bundle.load(best_of(model))
-    needs("huggingface")
-    from isthmus.export.huggingface.write import export as write
-
-    own = [example.source for example in bundle.sample[:SAMPLES]]
-    parity = write(bundle, out, given or own or drawn_texts(bundle.codec), target_language)
-    return parity.to_json(), parity.table()
 
 
 def _source(model: Path, sample: str | None) -> Source:

@@ -13,6 +13,7 @@ from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.export.sides import Ids, Side
 from isthmus.generate.inputs import Task, pair
+from isthmus.generate.options import GenerationOptions
 from isthmus.generate.state import Hypothesis
 from isthmus.text.metrics import metric
 
@@ -21,6 +22,12 @@ EXACT = 1e-4
 MOST_LOST = 0.3
 """So many BLEU may a model lose that was made smaller."""
 METRICS: Final = ("bleu", "chrf")
+BEAMS: Final = 5
+SEARCHES: Final = (
+    GenerationOptions(num_beams=1, token_scores=False),
+    GenerationOptions(num_beams=BEAMS, num_return_sequences=BEAMS, early_stopping=True, token_scores=False),
+)
+"""Greedy search, and one with beams that every tool can do, all of which are compared."""
 _RANDOM, _LONGEST = 50, 12
 
 
@@ -78,16 +85,18 @@ class Comparison:
         of_text: whether they were text.
         mean: mean difference of the log-probability of a piece, without sign.
         worst: the largest one.
-        searched: how many sources the exported form searched as asked.
-        different: of these, where a beam was another one, and no tie.
+        searches: how many there were: of each source greedily, and with beams.
+        searched: of these, how many the exported form did as asked.
+        different: of these, where an output was another one, and no tie.
         score: the largest difference of a score of equal outputs.
-        metrics: scores of the best outputs against the references, before and after.
+        metrics: scores of the best outputs with beams against the references, before and after.
     """
 
     pairs: int
     of_text: bool
     mean: float
     worst: float
+    searches: int
     searched: int
     different: int
     score: float
@@ -99,7 +108,7 @@ class Comparison:
         said = [
             f"compared on {on}",
             f"log-probability of a piece: differs by {self.mean:.2e} on average, {self.worst:.2e} at most",
-            f"beam search: {self.searched} of {self.pairs} sources searched, {self.different} with another beam; "
+            f"greedy and beam search: {self.searched} of {self.searches} done as asked, {self.different} with other outputs; "
             f"scores of equal outputs differ by {self.score:.2e} at most",
         ]
         return said + [
@@ -118,16 +127,18 @@ class Comparison:
             exact: whether the weights are as they were; else only quality is looked at.
 
         Raises:
-            ExportError: in float32, numbers or beams differ; else, more than 0.3 BLEU were lost.
+            ExportError: in float32, numbers or outputs differ; else, more than 0.3 BLEU were lost.
         """
         if exact and (not self.worst <= EXACT or self.different or not self.score <= EXACT):
-            raise _unequal(f"differences of at most {EXACT}, and the same beams", self.lines())
+            raise _unequal(f"differences of at most {EXACT}, and the same outputs", self.lines())
         before, after = self.metrics.get("bleu", (0.0, 0.0))
         if not exact and before - after > MOST_LOST:
             raise _unequal(f"at most {MOST_LOST} BLEU lost", self.lines())
 
 
-def compare(ours: Side, other: Side, probe: Probe, codec: Codec) -> Comparison:
+def compare(
+    ours: Side, other: Side, probe: Probe, codec: Codec, searches: Sequence[GenerationOptions] = SEARCHES
+) -> Comparison:
     """Compare two forms of a model.
 
     Args:
@@ -135,18 +146,18 @@ def compare(ours: Side, other: Side, probe: Probe, codec: Codec) -> Comparison:
         other: what was made of it.
         probe: what to compare on.
         codec: ids to text.
+        searches: how both search; metrics are of the last one.
     """
     scores = [side.token_scores(probe.pairs) for side in (ours, other)]
     gaps = [abs(a - b) for one, two in zip(*scores, strict=True) for a, b in zip(one, two, strict=True)]
     sources = [source for source, _ in probe.pairs]
-    before, after = ours.outputs(sources), other.outputs(sources)
-    both = [(one, two) for one, two in zip(before, after, strict=True) if one is not None and two is not None]
+    turns = [(ours.outputs(sources, options), other.outputs(sources, options)) for options in searches]
+    both = [(one, two) for turn in turns for one, two in zip(*turn, strict=True) if one is not None and two is not None]
     seen = [_beams(*each) for each in both]
     metrics: dict[str, tuple[float, float]] = {}
     if probe.references:
-        texts = [
-            [codec.text(_best(one, two)) for one, two in zip(side, before, strict=True)] for side in (before, after)
-        ]
+        before = turns[-1][0]
+        texts = [[codec.text(_best(one, two)) for one, two in zip(side, before, strict=True)] for side in turns[-1]]
         references = [[text] for text in probe.references]
         metrics = {
             name: (metric(name).corpus_score(texts[0], references), metric(name).corpus_score(texts[1], references))
@@ -157,6 +168,7 @@ def compare(ours: Side, other: Side, probe: Probe, codec: Codec) -> Comparison:
         of_text=bool(probe.references),
         mean=math.fsum(gaps) / max(1, len(gaps)),
         worst=max(gaps, default=0.0),
+        searches=len(sources) * len(searches),
         searched=len(both),
         different=sum(1 for equal, _ in seen if not equal),
         score=max((gap for _, gap in seen), default=0.0),

@@ -42,7 +42,7 @@ def export(
         load(folder)
         codec = source.bundle.codec
         searcher = CTranslate2Searcher(folder, codec, quantization, runtime, bool(listed))
-        side = Searching(Delegation(searcher), source.target, source.options)
+        side = Searching(Delegation(searcher), source.target, codec.first_ids)
         probe = Probe.of(source.examples, codec, source.task)
         found = compare(source.side(runtime), side, probe, codec)
         found.check(exact)

@@ -44,7 +44,7 @@ def export(source: Source, out: Path, runtime: Runtime) -> Comparison:
         write(source.bundle, folder, source.card("ONNX"))
         codec = source.bundle.codec
         engine = OnnxEngine(folder, (codec.config.frame.start,), runtime)
-        side = Stepping(engine, source.target, source.options, codec.target.vocabulary.size)
+        side = Stepping(engine, source.target, codec.target.vocabulary.size, codec.first_ids)
         found = compare(source.side(runtime), side, Probe.of(source.examples, codec, source.task), codec)
         found.check(exact=True)
     return found

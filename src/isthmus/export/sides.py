@@ -1,4 +1,4 @@
-"""What is compared in a parity report: two sides that score targets and search, ids in and ids out."""
+"""What is compared when a model is exported: two sides that score targets and search, ids in and ids out."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ class Side(Protocol):
             pairs: ids of a source and of a target, each with its end.
         """
 
-    def outputs(self, sources: Sequence[Ids]) -> list[tuple[Hypothesis, ...] | None]:
+    def outputs(self, sources: Sequence[Ids], options: GenerationOptions) -> list[tuple[Hypothesis, ...] | None]:
         """All beams of each source, best first; None where this form does not search as asked.
 
         Args:
             sources: each with its end.
+            options: of the search.
         """
 
 
@@ -42,23 +43,23 @@ class Stepping(Side):
     Attributes:
         engine: runs the model.
         target: what a search must know of the target side.
-        options: of the search.
         size: of the target vocabulary.
+        first: ids that every output begins with.
     """
 
     engine: Engine
     target: Target
-    options: GenerationOptions
     size: int
+    first: tuple[int, ...] = ()
 
     def token_scores(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, ...]]:
         """By teacher forcing; see `Side`."""
         return token_scores(self.engine, pairs, self.size)
 
-    def outputs(self, sources: Sequence[Ids]) -> list[tuple[Hypothesis, ...] | None]:
+    def outputs(self, sources: Sequence[Ids], options: GenerationOptions) -> list[tuple[Hypothesis, ...] | None]:
         """By our search; see `Side`."""
-        jobs = [Job(tuple(source)) for source in sources]
-        return [one.hypotheses for one in search_jobs(self.engine, jobs, self.target, self.options)]
+        jobs = [Job(tuple(source), self.first) for source in sources]
+        return [one.hypotheses for one in search_jobs(self.engine, jobs, self.target, options)]
 
 
 @final
@@ -69,20 +70,20 @@ class Searching(Side):
     Attributes:
         delegation: has the searcher.
         target: what a search must know of the target side.
-        options: of the search.
+        first: ids that every output begins with.
     """
 
     delegation: Delegation
     target: Target
-    options: GenerationOptions
+    first: tuple[int, ...] = ()
 
     def token_scores(self, pairs: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, ...]]:
         """As the searcher says; see `Side`."""
         return self.delegation.searcher.token_scores([source for source, _ in pairs], [target for _, target in pairs])
 
-    def outputs(self, sources: Sequence[Ids]) -> list[tuple[Hypothesis, ...] | None]:
+    def outputs(self, sources: Sequence[Ids], options: GenerationOptions) -> list[tuple[Hypothesis, ...] | None]:
         """By the searcher alone; see `Side`."""
-        jobs = [Job(tuple(source)) for source in sources]
-        limits = [length_limit(job, 1, self.target.positions, self.options) for job in jobs]
-        found = self.delegation.found(jobs, limits, self.target, self.options)
+        jobs = [Job(tuple(source), self.first) for source in sources]
+        limits = [length_limit(job, 1, self.target.positions, options) for job in jobs]
+        found = self.delegation.found(jobs, limits, self.target, options)
         return [found[place].hypotheses if place in found else None for place in range(len(jobs))]

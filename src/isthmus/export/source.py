@@ -13,10 +13,7 @@ from isthmus.export.sides import Stepping
 from isthmus.generate.inputs import Task
 from isthmus.generate.jobs import Target
 from isthmus.generate.load import translator
-from isthmus.generate.options import GenerationOptions
 from isthmus.model.bundle import CARD, Bundle
-
-BEAMS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +47,6 @@ class Source:
         return cls(bundle, folder, translator(bundle).task, examples or bundle.sample)
 
     @property
-    def options(self) -> GenerationOptions:
-        """A search that every engine can do, all of whose beams are compared."""
-        return GenerationOptions(num_beams=BEAMS, num_return_sequences=BEAMS, early_stopping=True, token_scores=False)
-
-    @property
     def target(self) -> Target:
         """What a search must know of the target side."""
         vocabulary = self.bundle.codec.target.vocabulary
@@ -62,8 +54,9 @@ class Source:
 
     def side(self, runtime: Runtime) -> Stepping:
         """The bundle itself, as one side of a comparison."""
-        engine = TorchEngine(self.bundle.model, (self.bundle.codec.config.frame.start,), runtime)
-        return Stepping(engine, self.target, self.options, self.bundle.codec.target.vocabulary.size)
+        codec = self.bundle.codec
+        engine = TorchEngine(self.bundle.model, (codec.config.frame.start,), runtime)
+        return Stepping(engine, self.target, codec.target.vocabulary.size, codec.first_ids)
 
     def card(self, form: str) -> str:
         """The bundle's model card, with a word on the form that it was exported to.

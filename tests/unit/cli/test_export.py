@@ -19,12 +19,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_an_export_says_what_was_compared(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = tmp_path / "texts"
-    texts.write_text("abc\nde f.\n", encoding="utf-8")
-    done = called(monkeypatch, "export", model, tmp_path / "out", "--to", "huggingface", "--input", texts, "--json")
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("abc\tcba\nde f.\tf ed.\n", encoding="utf-8")
+    done = called(monkeypatch, "export", model, tmp_path / "out", "--to", "huggingface", "--sample", pairs, "--json")
     assert done.code == 0
     found = json.loads(done.out)
-    assert (found["folder"], found["texts"], found["other_outputs"]) == (str(tmp_path / "out"), 2, 0)
+    assert (found["folder"], found["pairs"], found["different"]) == (str(tmp_path / "out"), 2, 0)
     assert (tmp_path / "out" / "tokenizer.json").is_file()
 
 

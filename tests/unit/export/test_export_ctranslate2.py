@@ -67,7 +67,7 @@ def test_the_report_compares_text_and_beams(place: Path, tmp_path: Path) -> None
     ],
 )
 def test_what_is_equal_enough(exact: bool, changed: dict[str, Any], right: bool) -> None:
-    found = replace(Comparison(7, True, 1e-6, 1e-5, 7, 0, 1e-5), **changed)
+    found = replace(Comparison(7, True, 1e-6, 1e-5, 14, 14, 0, 1e-5), **changed)
     if right:
         found.check(exact)
         return

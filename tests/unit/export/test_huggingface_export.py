@@ -11,11 +11,16 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from isthmus.core.errors import ExportError, InputError
 from isthmus.core.padded import Padded
+from isthmus.core.runtime import Runtime
+from isthmus.data.example import Example
+from isthmus.export.comparison import Comparison
 from isthmus.export.huggingface.families import FAMILIES, family_of
+from isthmus.export.huggingface.run import HuggingFace
 from isthmus.export.huggingface.t5 import kind_of
 from isthmus.export.huggingface.tensors import their_tensors
 from isthmus.export.huggingface.write import export
 from isthmus.export.samples import drawn_texts
+from isthmus.export.source import Source
 from isthmus.generate.load import translator
 from isthmus.model.build import ModelConfig
 from isthmus.model.bundle import Bundle
@@ -28,12 +33,19 @@ ARCHITECTURES = {family.model_type: family.architecture for family in FAMILIES} 
 }
 
 
+def exported(ours: Bundle, place: Path, *texts: str) -> Comparison:
+    """Save a bundle and export it to `out`, compared on pairs of a text with itself."""
+    ours.save(place / "ours")
+    source = Source.of(place / "ours", tuple(Example((text,), text) for text in texts))
+    return export(source, place / "out", Runtime(threads=1))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_auto_classes_open_it_and_compute_the_same(kind: str, tmp_path: Path) -> None:
     ours = bundle(table(kind))
-    parity = export(ours, tmp_path / "out", TEXTS[:2])
-    assert parity.exact
-    assert parity.outputs >= 2
+    found = exported(ours, tmp_path, *TEXTS)
+    assert found.searches == 2 * len(TEXTS)
+    assert found.searched >= len(TEXTS)
     model: Any = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert type(model).__name__ == ARCHITECTURES[kind]
@@ -51,7 +63,7 @@ def test_the_auto_classes_open_it_and_compute_the_same(kind: str, tmp_path: Path
 
 def test_what_it_generates_reads_the_same(tmp_path: Path) -> None:
     ours = bundle(table("pegasus"))
-    export(ours, tmp_path / "out", TEXTS[:1])
+    exported(ours, tmp_path, *TEXTS[:1])
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     model: Any = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").eval()
     found = model.generate(**tokenizer(TEXTS, return_tensors="pt", padding=True), num_beams=1, max_length=12)
@@ -123,9 +135,17 @@ def test_an_export_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: 
         return {**found, name: found[name] + 0.01}
 
     monkeypatch.setattr("isthmus.export.huggingface.write.their_tensors", disturbed)
-    with pytest.raises(ExportError, match="does not compute what the model does"):
-        export(ours, tmp_path / "out", TEXTS[:2])
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(ExportError, match="not equal enough"):
+        exported(ours, tmp_path, *TEXTS[:2])
+    assert [path.name for path in tmp_path.iterdir()] == ["ours"]
+
+
+def test_a_tokenizer_that_reads_otherwise_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = bundle(table("pegasus")).codec.source.vocabulary
+    monkeypatch.setattr(HuggingFace, "source_ids", lambda self, text: [other.unk, other.eos])
+    with pytest.raises(ExportError, match="reads a text otherwise"):
+        exported(bundle(table("pegasus")), tmp_path, *TEXTS[:2])
+    assert not (tmp_path / "out").exists()
 
 
 def test_drawn_texts_are_the_same_every_time() -> None:
@@ -135,6 +155,7 @@ def test_drawn_texts_are_the_same_every_time() -> None:
     assert len({*texts}) >= 5
 
 
-def test_a_saved_bundle_still_exports(tmp_path: Path) -> None:
-    bundle(table("mbart")).save(tmp_path / "ours")
-    assert export(Bundle.load(tmp_path / "ours"), tmp_path / "out", TEXTS[:1]).exact
+def test_without_pairs_random_pieces_are_compared(tmp_path: Path) -> None:
+    found = exported(bundle(table("mbart")), tmp_path)
+    assert (found.of_text, found.different) == (False, 0)
+    assert "# An Isthmus model" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,13 +12,16 @@ import transformers
 from isthmus.core.errors import ExportError
 from isthmus.core.files import new_folder, write_text
 from isthmus.core.runtime import Runtime
-from isthmus.engines.torch_engine import TorchEngine
+from isthmus.data.codec import Codec
+from isthmus.data.example import Example
+from isthmus.export.comparison import Comparison, Probe, compare
 from isthmus.export.huggingface import t5
 from isthmus.export.huggingface.families import family_of, their_config
 from isthmus.export.huggingface.run import HuggingFace, quiet
 from isthmus.export.huggingface.tensors import BART, their_tensors
 from isthmus.export.huggingface.tokenizer_out import pipeline
-from isthmus.export.parity import Origin, Parity, compared
+from isthmus.export.samples import drawn_texts
+from isthmus.export.source import Source
 from isthmus.generate.options import GenerationOptions
 from isthmus.model.bundle import Bundle
 from isthmus.text.vocabulary import Vocabulary
@@ -41,35 +45,47 @@ _CARRIED: Final[tuple[str, ...]] = (
 """Options that both have by one name and meaning."""
 
 
-def export(bundle: Bundle, out: Path, texts: Sequence[str], target_language: str = "") -> Parity:
+def export(source: Source, out: Path, runtime: Runtime, target_language: str = "") -> Comparison:
     """Write a bundle for transformers, open it there, and compare: the folder is there only if both compute the same.
 
     Args:
-        bundle: the model.
+        source: the bundle.
         out: the new folder.
-        texts: what to compare on.
+        runtime: how to compute for the comparison.
         target_language: whose tag a source begins with, if the model reads one.
 
     Raises:
         InputError: no class computes exactly this model, or the tokenizer cannot be written.
-        ExportError: the two differ on a text.
+        ExportError: the two differ.
     """
+    bundle, codec = source.bundle, source.bundle.codec
     kind = _kind(bundle)
-    language = target_language or str(bundle.info.get("target_language", ""))
-    tokenizer = pipeline(bundle.codec, language)
+    language = target_language or source.task.target_language
+    tokenizer = pipeline(codec, language)
     with quiet(), new_folder(out) as folder:
         _write_model(bundle, kind, folder)
         _write_tokenizer(bundle, tokenizer, folder)
-        write_text(folder / "README.md", _card())
-        origin = Origin(
-            TorchEngine(bundle.model, (bundle.codec.config.frame.start,), Runtime()),
-            bundle.codec,
-            bundle.config.embedding.positions.limit,
-            language,
-        )
-        found = compared(origin, HuggingFace.open(folder), texts)
-        found.refuse()
+        write_text(folder / "README.md", _card(source))
+        theirs = HuggingFace.open(folder, source.target, codec.first_ids)
+        examples = tuple(replace(one, target_language=language) for one in source.examples)
+        _check_reading(theirs, codec, [one.source for one in examples] or drawn_texts(codec), language)
+        found = compare(source.side(runtime), theirs, Probe.of(examples, codec, source.task), codec)
+        found.check(exact=True)
     return found
+
+
+def _check_reading(theirs: HuggingFace, codec: Codec, texts: Sequence[str], language: str) -> None:
+    """Refuse a tokenizer that makes other ids of a text."""
+    for text in texts:
+        ours = codec.source_ids(Example((text,), "", target_language=language))
+        if (ids := theirs.source_ids(text)) != ours:
+            raise ExportError(
+                "the exported tokenizer reads a text otherwise than the model's",
+                expected=str(ours),
+                got=str(ids),
+                where=repr(text[:40]),
+                fix="report it with the model's codec: nothing was written",
+            )
 
 
 def _kind(bundle: Bundle) -> str:
@@ -159,15 +175,14 @@ def _write_tokenizer(bundle: Bundle, made: Any, folder: Path) -> None:
     ).save_pretrained(folder)
 
 
-def _card() -> str:
+def _card(source: Source) -> str:
     return "\n".join(
         [
             "---",
             "library_name: transformers",
             "---",
             "",
-            "A model that was trained with Isthmus. It computes what the original does.",
-            "",
+            source.card("Hugging Face transformers; it computes what the original does"),
             "```python",
             "from transformers import AutoModelForSeq2SeqLM, AutoTokenizer",
             "",
