@@ -52,8 +52,8 @@ def export(
 
     The folder is there only if the log-probabilities and the outputs of greedy
     and beam search are the same on the sample (without one, on random pieces);
-    with smaller weights, only if no more than 0.3 BLEU are lost. What is written for ctranslate2 and onnx can be
-    opened by generate, evaluate and compare.
+    with smaller weights, only if no more than 0.3 BLEU are lost. What is written
+    for ctranslate2 and onnx can be opened by generate, evaluate and compare.
 
       isthmus export runs/en-fr en-fr-hf --to huggingface
 
