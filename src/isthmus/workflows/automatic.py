@@ -11,7 +11,8 @@ from isthmus.core.runtime import Runtime, probe
 from isthmus.data.example import Example
 from isthmus.data.pairs import Pairs, read
 from isthmus.text.sentences import split
-from isthmus.workflows.recipe import Recipe, files_table
+from isthmus.workflows.data_config import files_table
+from isthmus.workflows.recipe import Recipe
 
 SAMPLE = 20_000
 MOST_SYMBOLS, MOST_CHARACTERS = 300, 300

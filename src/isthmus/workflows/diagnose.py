@@ -11,8 +11,9 @@ from isthmus.data.codec import Codec
 from isthmus.data.doctor import Diagnosis, examine
 from isthmus.data.pairs import Pairs
 from isthmus.data.shards import Manifest
+from isthmus.workflows.data_config import Files
 from isthmus.workflows.prepare import codec_of, corpora, lanes_of
-from isthmus.workflows.recipe import Files, Recipe
+from isthmus.workflows.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Visit:
 def visits(recipe: Recipe, base: Path, codec: Codec | None = None) -> tuple[Visit, ...]:
     """Examine each training corpus of a recipe, with its dev and test sets.
 
-    A set that is one half of a file is left out: the other half in the same file would be taken for an overlap. Of a corpus in
-    shards, those of the first lane are examined, which the first process reads.
+    A set that is one half of a file is left out: the other half in the same file would be taken for an overlap. So is one in
+    other languages than the corpus. Of a corpus in shards, those of the first lane are examined, which the first process reads.
 
     Args:
         recipe: names the files.
@@ -63,7 +64,17 @@ def visits(recipe: Recipe, base: Path, codec: Codec | None = None) -> tuple[Visi
     trained = [data.corpus(files, base).pairs for files in data.train]
     if data.shards is not None:
         trained = [corpus.pairs for corpus in lanes_of(recipe, Manifest.load(data.folder(base) / data.shards))[0]]
-    return tuple(Visit(pairs, examine(pairs, dev, test, codec)) for pairs in dict.fromkeys(trained))
+    return tuple(
+        Visit(pairs, examine(pairs, _alike(dev, pairs), _alike(test, pairs), codec)) for pairs in dict.fromkeys(trained)
+    )
+
+
+def _alike(held_out: Pairs | None, pairs: Pairs) -> Pairs | None:
+    """The set, if it is in the languages of the corpus."""
+    if held_out is None:
+        return None
+    languages = [(one.source_language, one.target_language) for one in (held_out, pairs)]
+    return held_out if languages[0] == languages[1] else None
 
 
 def visits_with_vocabulary(recipe: Recipe, base: Path) -> tuple[Visit, ...]:

@@ -18,7 +18,8 @@ from isthmus.model.decoders.transformer import TransformerDecoderConfig
 from isthmus.model.encoders.transformer import TransformerEncoderConfig
 from isthmus.model.presets import preset_table
 from isthmus.model.shrink import shrunk
-from isthmus.workflows.recipe import Recipe, files_table, with_changes
+from isthmus.workflows.data_config import files_table
+from isthmus.workflows.recipe import Recipe, with_changes
 
 DEEP, START = 6, "start"
 METRICS = ("bleu", "chrf")
