@@ -15,7 +15,7 @@ from isthmus.core.errors import ConfigError
 class Config(BaseModel):
     """A frozen configuration: unknown fields are errors, types are never coerced."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
 
 
 C = TypeVar("C", bound=Config)

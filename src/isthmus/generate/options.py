@@ -107,7 +107,8 @@ class SearchOptions(Config):
     Attributes:
         num_beams: beams of the search.
         num_return_sequences: how many outputs of each input to give: the best of the beam, or so many samples.
-        length_penalty: outputs are compared by score / length ** length_penalty; above 0 favours long ones.
+        length_penalty: outputs are compared by score / length ** length_penalty; 0 is the plain sum, which favours short ones,
+            and the larger, the longer.
         early_stopping: when a sentence is done: True as soon as `num_beams` outputs ended, False when no live beam looks
             better, "never" when none can become better up to the maximum length.
         num_beam_groups: diverse beam search: so many groups of beams, each of which keeps away from what those before it

@@ -24,21 +24,33 @@ class NoAverage(Config):
 
 
 class LastAverage(Config):
-    """The mean of the weights at the last `count` validations (Vaswani et al. 2017, section 6.1)."""
+    """The mean of the weights at the last `count` validations (Vaswani et al. 2017, section 6.1).
+
+    Attributes:
+        count: of how many validations.
+    """
 
     kind: Literal["last"] = "last"
     count: PositiveInt = 5
 
 
 class BestAverage(Config):
-    """The mean of the weights at the `count` best validations, made and validated once at the end."""
+    """The mean of the weights at the `count` best validations, made and validated once at the end.
+
+    Attributes:
+        count: of how many validations.
+    """
 
     kind: Literal["best"] = "best"
     count: PositiveInt = 5
 
 
 class EmaAverage(Config):
-    """An exponential moving average over all updates, without a bias towards the first weights (Kingma and Ba 2015, section 3)."""
+    """An exponential moving average over all updates, without a bias towards the first weights (Kingma and Ba 2015, section 3).
+
+    Attributes:
+        decay: how much of the average is kept in an update.
+    """
 
     kind: Literal["ema"] = "ema"
     decay: Annotated[float, Field(gt=0, lt=1)] = 0.999

@@ -35,7 +35,7 @@ class TrainingConfig(Config):
         objective: what is made small.
         label_smoothing: ε of its cross-entropy.
         smoothing: what ε is spread over: `uniform`, the whole vocabulary alike; `unigram`, pieces as often as training targets have them.
-        clip_norm: longest gradient (of the mean loss a token); longer ones are shortened (Pascanu et al. 2013). `None` clips nothing.
+        clip_norm: longest gradient (of the mean loss a token); longer ones are shortened (Pascanu et al. 2013). `inf` shortens none.
         optimiser: how gradients become updates.
         schedule: the learning rate along the way.
         average: which average of the weights is validated and kept.
@@ -54,7 +54,7 @@ class TrainingConfig(Config):
     objective: ObjectiveConfig = CrossEntropyConfig()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     smoothing: Literal["uniform", "unigram"] = "uniform"
-    clip_norm: PositiveFloat | None = 1.0
+    clip_norm: PositiveFloat = 1.0
     optimiser: OptimiserConfig = Adam()
     schedule: ScheduleConfig = InverseSquareRoot()
     average: AverageConfig = NoAverage()

@@ -22,7 +22,14 @@ TINY = 1e-30  # from here, 100 steps of decay by 0.9 stay above the smallest nor
 
 
 class Adam(Config):
-    """Adam (Kingma and Ba 2015), with the constants of Vaswani et al. 2017, section 5.3."""
+    """Adam (Kingma and Ba 2015), with the constants of Vaswani et al. 2017, section 5.3.
+
+    Attributes:
+        learning_rate: the highest, which the schedule reaches after its warm-up.
+        beta1: how much of the mean gradient is kept in a step.
+        beta2: how much of the mean square is kept in a step.
+        epsilon: added to the root of the mean square.
+    """
 
     kind: Literal["adam"] = "adam"
     learning_rate: PositiveFloat = 1e-3
@@ -35,6 +42,10 @@ class AdamW(Config):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
 
     Attributes:
+        learning_rate: the highest, which the schedule reaches after its warm-up.
+        beta1: how much of the mean gradient is kept in a step.
+        beta2: how much of the mean square is kept in a step.
+        epsilon: added to the root of the mean square.
         weight_decay: the share of a weight that is taken away in each step, times the learning rate.
         decay_all: decay norms, biases and embeddings too; by default only the matrices of projections are decayed.
     """

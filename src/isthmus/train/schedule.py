@@ -14,14 +14,23 @@ from isthmus.core.config import Config
 
 
 class InverseSquareRoot(Config):
-    """√(warmup / step) after the warm-up (Vaswani et al. 2017, section 5.3, scaled so that the peak is 1)."""
+    """√(warmup / step) after the warm-up (Vaswani et al. 2017, section 5.3, scaled so that the peak is 1).
+
+    Attributes:
+        warmup: updates until the peak rate.
+    """
 
     kind: Literal["inverse-square-root"] = "inverse-square-root"
     warmup: PositiveInt = 4000
 
 
 class Cosine(Config):
-    """Half a cosine from 1 to `final` at the last step (Loshchilov and Hutter 2017, section 3, without restarts)."""
+    """Half a cosine from 1 to `final` at the last step (Loshchilov and Hutter 2017, section 3, without restarts).
+
+    Attributes:
+        warmup: updates until the peak rate.
+        final: the factor of the peak rate at the last step.
+    """
 
     kind: Literal["cosine"] = "cosine"
     warmup: NonNegativeInt = 0
@@ -29,7 +38,12 @@ class Cosine(Config):
 
 
 class Linear(Config):
-    """A straight line from 1 to `final` at the last step (Devlin et al. 2019, appendix A.2)."""
+    """A straight line from 1 to `final` at the last step (Devlin et al. 2019, appendix A.2).
+
+    Attributes:
+        warmup: updates until the peak rate.
+        final: the factor of the peak rate at the last step.
+    """
 
     kind: Literal["linear"] = "linear"
     warmup: NonNegativeInt = 0
@@ -37,7 +51,11 @@ class Linear(Config):
 
 
 class Constant(Config):
-    """1 after the warm-up."""
+    """1 after the warm-up.
+
+    Attributes:
+        warmup: updates until the peak rate.
+    """
 
     kind: Literal["constant"] = "constant"
     warmup: NonNegativeInt = 0
@@ -47,6 +65,11 @@ class WarmupStableDecay(Config):
     """1 until `decay` steps before the end, then 1 - √ of the share of the decay that is over, down to `final`.
 
     Hu et al. 2024 (MiniCPM), section 4; the shape of the decay is that of Hägele et al. 2024, section 3.
+
+    Attributes:
+        warmup: updates until the peak rate.
+        decay: updates of the decay.
+        final: the factor of the peak rate at the last step.
     """
 
     kind: Literal["warmup-stable-decay"] = "warmup-stable-decay"

@@ -149,10 +149,9 @@ def _added_up(job: Job, parts: Parts, sums: Tensor, told: Tensor) -> list[Tensor
     return gradients
 
 
-def _scale(gradients: list[Tensor], length: float, count: float, clip_norm: float | None) -> None:
+def _scale(gradients: list[Tensor], length: float, count: float, clip_norm: float) -> None:
     """From gradients of the sum to those of the mean, clipped, in one pass."""
-    clip = 1.0 if clip_norm is None else min(1.0, clip_norm / (length + 1e-6))
-    torch._foreach_mul_(gradients, clip / count)
+    torch._foreach_mul_(gradients, min(1.0, clip_norm / (length + 1e-6)) / count)
 
 
 def resumed_runtime(folder: Path) -> Runtime | None:

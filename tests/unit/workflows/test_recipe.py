@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 
@@ -37,6 +38,12 @@ def test_recipes_of_the_project_are_valid_and_survive_toml(path: Path) -> None:
     again = Recipe.of(tomllib.loads(toml(recipe)), "again")
     assert again == recipe
     assert recipe.about
+
+
+def test_a_number_without_end_survives_toml(tmp_path: Path) -> None:
+    recipe = load_recipe(written(tmp_path), ["train.clip_norm=inf"])
+    assert recipe.train.clip_norm == math.inf
+    assert Recipe.of(tomllib.loads(toml(recipe)), "again") == recipe
 
 
 def test_fields_lie_over_a_preset(tmp_path: Path) -> None:
