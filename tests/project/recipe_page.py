@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from pydantic.fields import FieldInfo
 
 from isthmus.core.config import Config
+from isthmus.model.presets import POINTER_GENERATOR, RECURRENT, TRANSFORMERS, VARIANTS
 from isthmus.workflows.recipe import Recipe
 from tests.project.source import ROOT
 
@@ -41,9 +42,8 @@ train = [{ source = "train.en", target = "train.fr" }]
 steps = 10000
 ```
 
-`model.preset` begins with the architecture of a name (`tiny`, `small`, `base`, `big`, `deep-shallow`, `transformer-xl`,
-`pointer-generator`, or of a paper: `sutskever2014`, `cho2014`, `bahdanau2015`, `luong2015`, `vaswani2017`, `vaswani2017-big`); what
-else stands in `[model]` lies over it. A field with a dash for a default is `None` where it is left out.
+`model.preset` begins with an architecture by its name (PRESETS); what else stands in
+`[model]` lies over it. A field with a dash for a default is `None` where it is left out.
 
 This page is made from the code by `python -m tests.project.update`.
 """
@@ -163,7 +163,8 @@ def default(info: FieldInfo) -> str:
 def page() -> str:
     """The whole page."""
     known = sections()
-    lines = [INTRODUCTION]
+    presets = [*(size[0] for size in TRANSFORMERS), *VARIANTS, *RECURRENT, POINTER_GENERATOR]
+    lines = [INTRODUCTION.replace("PRESETS", ", ".join(f"`{name}`" for name in presets))]
     for section in known.values():
         said, config = meanings(section.kind), section.kind
         depth = section.paths[0].count(".") if section.paths[0] else 0
