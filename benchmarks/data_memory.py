@@ -1,9 +1,11 @@
-"""How time and memory of the data layer grow with the corpus: encode and iterate N synthetic pairs, for growing N.
+"""What a corpus costs as it grows: encode N synthetic pairs, go through them once, and train on them, for growing N.
 
 Each N runs in a process of its own, so that its peak of resident memory is its own. One JSON line an N on standard output:
 
     python benchmarks/data_memory.py            # N = 10^4 .. 10^6
     python benchmarks/data_memory.py 7          # N = 10^4 .. 10^7
+
+Trained is the preset `tiny` with batches of 4,096 positions, one thread, for 30 seconds after 8 updates.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+WARM_UP, SECONDS = 8, 30
 WORDS = ["".join(random.Random(number).choices("aeioubcdfglmnprst", k=2 + number % 8)) for number in range(5000)]
 
 
@@ -51,7 +55,7 @@ def measure(count: int) -> dict[str, float]:
         begin = time.perf_counter()
         batches = Batches(encoded, codec, BatchConfig(), seed=1)
         shown = sum(len(batch.index_B) for batch in batches.epoch(0))
-        iterating = time.perf_counter() - begin
+        iterating, after_epoch = time.perf_counter() - begin, peak()
         if shown != count:
             raise SystemExit(f"{shown} examples of {count} were seen")
         return {
@@ -62,8 +66,42 @@ def measure(count: int) -> dict[str, float]:
             "epoch_seconds": round(iterating, 2),
             "rss_before_mb": before,
             "peak_rss_encode_mb": after_encoding,
+            "peak_rss_epoch_mb": after_epoch,
+            "target_tokens_a_second": trained(batches, codec, folder),
             "peak_rss_mb": peak(),
         }
+
+
+def trained(batches: Any, codec: Any, folder: Path) -> int:
+    """Target tokens a second of training in the steady state."""
+    import torch
+
+    from isthmus.core.memory import keep_for_next_steps
+    from isthmus.core.runtime import probe, seeded
+    from isthmus.data.prefetch import prefetch
+    from isthmus.model.build import ModelConfig, build
+    from isthmus.train.config import TrainingConfig
+    from isthmus.train.job import Job, Place, parts_of
+    from isthmus.train.lanes import onwards
+    from isthmus.train.objective import CrossEntropy
+    from isthmus.train.state import TrainingState
+    from isthmus.train.trainer import update
+
+    keep_for_next_steps()
+    torch.set_num_threads(1)
+    size = codec.target.vocabulary.size
+    with seeded(1):
+        model = build(ModelConfig.preset("tiny"), size, size)
+    config = TrainingConfig(steps=1_000_000)
+    job = Job(model, CrossEntropy(0.1), batches, (), config, probe(threads=1), Place(folder / "run"))
+    parts, state = parts_of(job), TrainingState()
+    feed = prefetch(onwards(job.batches, state.position))
+    for _ in range(WARM_UP):
+        state, _event = update(job, parts, state, feed)
+    before, begin = state.target_tokens, time.perf_counter()
+    while (spent := time.perf_counter() - begin) < SECONDS:
+        state, _event = update(job, parts, state, feed)
+    return round((state.target_tokens - before) / spent)
 
 
 def peak() -> float:
