@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,13 @@ def test_what_no_class_computes_is_refused_with_the_reason(kind: str, path: str,
     with pytest.raises(InputError, match="no class that computes exactly") as caught:
         (kind_of if "t5" in kind else family_of)(change(kind, path, value))
     assert said in caught.value.got
+
+
+def test_how_a_model_likes_to_generate_does_not_disturb_the_comparison(tmp_path: Path) -> None:
+    likes = {"repetition_penalty": 1.7, "no_repeat_ngram_size": 1, "num_beams": 2}
+    exported(replace(bundle(table("pegasus")), generation=likes), tmp_path, *TEXTS)
+    carried = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "out").generation_config
+    assert {name: getattr(carried, name) for name in likes} == likes
 
 
 def test_an_export_that_differs_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

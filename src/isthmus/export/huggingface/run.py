@@ -47,6 +47,7 @@ class HuggingFace(Side):
 
     def __init__(self, model: Any, tokenizer: Any, target: Target, first: tuple[int, ...] = ()) -> None:
         self.model, self.tokenizer, self.target, self.first = model, tokenizer, target, first
+        self.folder_config = model.generation_config
 
     @classmethod
     def open(cls, folder: Path, target: Target, first: tuple[int, ...] = ()) -> HuggingFace:
@@ -91,22 +92,34 @@ class HuggingFace(Side):
         jobs = [Job(tuple(source), self.first) for source in sources]
         limits = [length_limit(job, 1, self.target.positions, options) for job in jobs]
         source = Padded.of([job.source for job in jobs])
+        self.model.generation_config = self._asked(options, max(limits) + 2)  # start and end count
         with torch.inference_mode():
             found_NT = self.model.generate(
                 input_ids=source.ids_BT.masked_fill(~source.mask_BT, self.model.config.pad_token_id),
                 attention_mask=source.mask_BT.long(),
-                num_beams=options.num_beams,
-                num_return_sequences=options.num_return_sequences,
-                early_stopping=options.early_stopping,
-                length_penalty=options.length_penalty,
-                do_sample=False,
-                max_length=max(limits) + 2,  # start and end count
             )
         rows = iter(found_NT[:, 1:].tolist())
         return [
             self._outputs(job.source, [next(rows) for _ in range(options.num_return_sequences)], limit, options)
             for job, limit in zip(jobs, limits, strict=True)
         ]
+
+    def _asked(self, options: GenerationOptions, longest: int) -> transformers.GenerationConfig:
+        """A search as asked for, whatever else the folder says of how the model likes to generate."""
+        folder = self.folder_config
+        return transformers.GenerationConfig(
+            num_beams=options.num_beams,
+            num_return_sequences=options.num_return_sequences,
+            early_stopping=options.early_stopping,
+            length_penalty=options.length_penalty,
+            max_length=longest,
+            pad_token_id=folder.pad_token_id,
+            bos_token_id=folder.bos_token_id,
+            eos_token_id=folder.eos_token_id,
+            decoder_start_token_id=folder.decoder_start_token_id,
+            forced_bos_token_id=folder.forced_bos_token_id,
+            suppress_tokens=folder.suppress_tokens,
+        )
 
     def _outputs(
         self, source: Ids, rows: list[list[int]], longest: int, options: GenerationOptions
