@@ -3,13 +3,15 @@
     python benchmarks/training.py                                   # Isthmus alone: small and base, both precisions
     python benchmarks/training.py --peers FOLDER --repeats 5        # other toolkits take turns with it
     python benchmarks/training.py --sizes small --precisions bfloat16
+    python benchmarks/training.py --change model.encoder.recompute=true --change model.decoder.recompute=true
 
 Multi30k English-German (under ISTHMUS_DATA), joint vocabulary of 8,000 pieces, about 4,096 target positions a batch, dropout 0.1, label
 smoothing 0.1, Adam. Padding does not count. FOLDER has scripts that install and time others (`train_hf.py`, `train_eole.py`), with their
 environments under $PEERS; a system that is not installed there is left out, and said to be.
 
 Every system runs in a process of its own, one after the other, `repeats` times round; medians are compared. The last columns
-say what share of the machine's speed in matrix products (measured in the same round) the model's operations make up.
+say what share of the machine's speed in matrix products (measured in the same round) the model's operations make up, and the most
+memory that the process took.
 """
 
 from __future__ import annotations
@@ -49,11 +51,11 @@ PEERS = (  # name, environment, script, words for size, precision and seconds
 NAMES = {"float32": {"hf": "fp32", "eole": "fp32"}, "bfloat16": {"hf": "autocast", "eole": "bf16"}}
 
 
-def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, float]:
+def ours(size: str, precision: str, seconds: float, threads: int, changes: list[str]) -> dict[str, float]:
     """One steady-state measurement in this process."""
     import torch
 
-    from isthmus.core.memory import keep_for_next_steps
+    from isthmus.core.memory import Gauge, keep_for_next_steps
     from isthmus.core.runtime import Runtime, seeded
     from isthmus.data.prefetch import prefetch
     from isthmus.model.build import build
@@ -71,7 +73,7 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     folder.mkdir(exist_ok=True)
     path = folder / f"{size}.toml"
     path.write_text(RECIPE.replace("SIZE", size), encoding="utf-8")
-    recipe = load_recipe(path, ())
+    recipe = load_recipe(path, changes)
     found = corpora(recipe, folder, folder)
     prepared = prepare(recipe, found, codec_of(recipe, found.train, folder), folder)
     vocabulary = prepared.codec.source.vocabulary.size
@@ -89,8 +91,8 @@ def ours(size: str, precision: str, seconds: float, threads: int) -> dict[str, f
     spent = time.perf_counter() - begin
     tokens = (state.source_tokens - sources) / spent, (state.target_tokens - targets) / spent
     flops = operations(size, vocabulary, *tokens)
-    peak = ceiling(precision)
-    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak}
+    memory, peak = Gauge("cpu").peak(), ceiling(precision)
+    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak, "memory": memory}
 
 
 def operations(size: str, vocabulary: int, source: float, target: float) -> float:
@@ -131,10 +133,11 @@ def peer(command: str, environment: str, folder: Path, words: dict[str, str]) ->
     return {"tok_s": float(json.loads(lines[-1])["tok_s"])}
 
 
-def itself(size: str, precision: str, seconds: float, threads: int) -> dict[str, float]:
+def itself(size: str, precision: str, arguments: argparse.Namespace) -> dict[str, float]:
     """One measurement of Isthmus in a process of its own."""
     words = [sys.executable, __file__, "--one", size, "--precisions", precision]
-    words += ["--seconds", str(seconds), "--threads", str(threads)]
+    words += ["--seconds", str(arguments.seconds), "--threads", str(arguments.threads)]
+    words += [word for change in arguments.change for word in ("--change", change)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -146,7 +149,7 @@ def compare(arguments: argparse.Namespace, size: str, precision: str) -> None:
     seconds = arguments.seconds
     words = {"size": size, "seconds": str(seconds), "minute": str(int(3 * seconds)), **NAMES[precision]}
     for _ in range(arguments.repeats):
-        found.setdefault("Isthmus", []).append(itself(size, precision, seconds, arguments.threads))
+        found.setdefault("Isthmus", []).append(itself(size, precision, arguments))
         for name, environment, command in PEERS if arguments.peers else ():
             one = peer(command, environment, arguments.peers, words)
             if one is not None:
@@ -158,8 +161,10 @@ def compare(arguments: argparse.Namespace, size: str, precision: str) -> None:
         middle = statistics.median(speeds)
         line = f"{name:30} {middle:8,.0f} tokens/s [{speeds[0]:,.0f} .. {speeds[-1]:,.0f}]   x {mine / middle:.2f}"
         if name == "Isthmus":
-            share, peak = (statistics.median(one[key] for one in runs) for key in ("share", "ceiling"))
-            line += f"   {share:.0%} of {peak:,.0f} GFLOP/s"
+            share, peak, memory = (
+                statistics.median(one[key] for one in runs) for key in ("share", "ceiling", "memory")
+            )
+            line += f"   {share:.0%} of {peak:,.0f} GFLOP/s   {memory / 1e9:.2f} GB"
         sys.stdout.write(line + "\n")
     for name, _, _ in PEERS if arguments.peers else ():
         if name not in found:
@@ -174,10 +179,11 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=12)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--change", action="append", default=[], metavar="KEY=VALUE", help="of the recipe of Isthmus")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        found = ours(arguments.one, arguments.precisions[0], arguments.seconds, arguments.threads)
+        found = ours(arguments.one, arguments.precisions[0], arguments.seconds, arguments.threads, arguments.change)
         sys.stdout.write(json.dumps(found) + "\n")
         return
     for size in arguments.sizes:
