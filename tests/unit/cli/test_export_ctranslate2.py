@@ -40,7 +40,10 @@ def test_an_exported_model_is_opened_by_the_commands(pristine: Path, monkeypatch
 CASES = {
     "no model": (("gone", "new"), ("this is not a bundle", "gone")),
     "itself": (("model", "model"), ("a new folder is written, and nothing replaced",)),
-    "an option of another tool": (("model", "new", "--input", "dev.tsv"), ("for another tool", "--input dev.tsv")),
+    "an option of another tool": (
+        ("model", "new", "--target-language", "fr"),
+        ("for another tool", "--target-language fr"),
+    ),
     "int8 without a sample": (("bare", "new", "--quantization", "int8"), ("on pairs of text", "--sample")),
     "a missing sample": (("model", "new", "--sample", "gone.tsv"), ("the corpus does not exist", "gone.tsv")),
 }
