@@ -2,8 +2,8 @@
 
 Each N runs in a process of its own, so that its peak of resident memory is its own. One JSON line an N on standard output:
 
-    python benchmarks/data_memory.py            # N = 10^4 .. 10^6
-    python benchmarks/data_memory.py 7          # N = 10^4 .. 10^7
+    python -m benchmarks.data_memory            # N = 10^4 .. 10^6
+    python -m benchmarks.data_memory 7          # N = 10^4 .. 10^7
 
 Trained is the preset `tiny` with batches of 4,096 positions, one thread, for 30 seconds after 8 updates.
 """
@@ -18,9 +18,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-WARM_UP, SECONDS = 8, 30
+from benchmarks.training import steady
+
+if TYPE_CHECKING:
+    from isthmus.data.batches import Batches
+    from isthmus.data.codec import Codec
+
+SECONDS = 30
 WORDS = ["".join(random.Random(number).choices("aeioubcdfglmnprst", k=2 + number % 8)) for number in range(5000)]
 
 
@@ -72,20 +78,16 @@ def measure(count: int) -> dict[str, float]:
         }
 
 
-def trained(batches: Any, codec: Any, folder: Path) -> int:
+def trained(batches: Batches, codec: Codec, folder: Path) -> int:
     """Target tokens a second of training in the steady state."""
     import torch
 
     from isthmus.core.memory import keep_for_next_steps
     from isthmus.core.runtime import probe, seeded
-    from isthmus.data.prefetch import prefetch
     from isthmus.model.build import ModelConfig, build
     from isthmus.train.config import TrainingConfig
-    from isthmus.train.job import Job, Place, parts_of
-    from isthmus.train.lanes import onwards
+    from isthmus.train.job import Job, Place
     from isthmus.train.objective import CrossEntropy
-    from isthmus.train.state import TrainingState
-    from isthmus.train.trainer import update
 
     keep_for_next_steps()
     torch.set_num_threads(1)
@@ -94,14 +96,7 @@ def trained(batches: Any, codec: Any, folder: Path) -> int:
         model = build(ModelConfig.preset("tiny"), size, size)
     config = TrainingConfig(steps=1_000_000)
     job = Job(model, CrossEntropy(0.1), batches, (), config, probe(threads=1), Place(folder / "run"))
-    parts, state = parts_of(job), TrainingState()
-    feed = prefetch(onwards(job.batches, state.position))
-    for _ in range(WARM_UP):
-        state, _event = update(job, parts, state, feed)
-    before, begin = state.target_tokens, time.perf_counter()
-    while (spent := time.perf_counter() - begin) < SECONDS:
-        state, _event = update(job, parts, state, feed)
-    return round((state.target_tokens - before) / spent)
+    return round(steady(job, SECONDS)[1])
 
 
 def peak() -> float:
@@ -116,7 +111,7 @@ def main() -> None:
         return
     largest = int(sys.argv[1]) if len(sys.argv) > 1 else 6
     for power in range(4, largest + 1):
-        subprocess.run([sys.executable, __file__, "--one", str(10**power)], check=True)
+        subprocess.run([sys.executable, "-m", "benchmarks.data_memory", "--one", str(10**power)], check=True)
 
 
 if __name__ == "__main__":

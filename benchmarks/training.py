@@ -25,6 +25,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isthmus.train.job import Job
 
 RECIPE = """
 about = "the speed of training"
@@ -57,13 +61,9 @@ def ours(size: str, precision: str, seconds: float, threads: int, changes: list[
 
     from isthmus.core.memory import Gauge, keep_for_next_steps
     from isthmus.core.runtime import Runtime, seeded
-    from isthmus.data.prefetch import prefetch
     from isthmus.model.build import build
-    from isthmus.train.job import Job, Place, parts_of
-    from isthmus.train.lanes import onwards
+    from isthmus.train.job import Job, Place
     from isthmus.train.objective import CrossEntropy
-    from isthmus.train.state import TrainingState
-    from isthmus.train.trainer import update
     from isthmus.workflows.prepare import codec_of, corpora, prepare
     from isthmus.workflows.recipe import load_recipe
 
@@ -81,18 +81,28 @@ def ours(size: str, precision: str, seconds: float, threads: int, changes: list[
         model = build(recipe.model, vocabulary, vocabulary)
     runtime = Runtime("cpu", "bfloat16" if precision == "bfloat16" else "float32", "highest", threads)
     job = Job(model, CrossEntropy(0.1), prepared.train, (), recipe.train, runtime, Place(folder / "run"))
+    tokens = steady(job, seconds)
+    flops = operations(size, vocabulary, *tokens)
+    memory, peak = Gauge("cpu").peak(), ceiling(precision)
+    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak, "memory": memory}
+
+
+def steady(job: Job, seconds: float) -> tuple[float, float]:
+    """Source and target tokens a second of a job's updates, after the first ones."""
+    from isthmus.data.prefetch import prefetch
+    from isthmus.train.job import parts_of
+    from isthmus.train.lanes import onwards
+    from isthmus.train.state import TrainingState
+    from isthmus.train.trainer import update
+
     parts, state = parts_of(job), TrainingState()
     feed = prefetch(onwards(job.batches, state.position))
     for _ in range(WARM_UP):
         state, _event = update(job, parts, state, feed)
     sources, targets, begin = state.source_tokens, state.target_tokens, time.perf_counter()
-    while time.perf_counter() - begin < seconds:
+    while (spent := time.perf_counter() - begin) < seconds:
         state, _event = update(job, parts, state, feed)
-    spent = time.perf_counter() - begin
-    tokens = (state.source_tokens - sources) / spent, (state.target_tokens - targets) / spent
-    flops = operations(size, vocabulary, *tokens)
-    memory, peak = Gauge("cpu").peak(), ceiling(precision)
-    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak, "memory": memory}
+    return (state.source_tokens - sources) / spent, (state.target_tokens - targets) / spent
 
 
 def operations(size: str, vocabulary: int, source: float, target: float) -> float:

@@ -59,8 +59,8 @@ class DataConfig(Config):
     Attributes:
         root: the folder that relative paths start from; `None` is the environment variable ISTHMUS_DATA, or without it the
             folder of the recipe.
-        train: one corpus or more; or
-        shards: the manifest of a corpus in shards (`isthmus shard`), each of which only one process reads.
+        train: one corpus or more.
+        shards: in place of `train`, the manifest of a corpus in shards (`isthmus shard`), each of which only one process reads.
         cache: the folder for training pairs as ids: with several machines, a disk of each one's own; `None` is `cache` in the run's.
         dev: chooses the best model; `None` holds out a part of the training pairs.
         test: scored once at the end.

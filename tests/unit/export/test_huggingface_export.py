@@ -20,7 +20,6 @@ from isthmus.export.huggingface.run import HuggingFace
 from isthmus.export.huggingface.t5 import kind_of
 from isthmus.export.huggingface.tensors import their_tensors
 from isthmus.export.huggingface.write import export
-from isthmus.export.samples import drawn_texts
 from isthmus.export.source import Source
 from isthmus.generate.load import translator
 from isthmus.model.build import ModelConfig
@@ -154,13 +153,6 @@ def test_a_tokenizer_that_reads_otherwise_is_not_left_behind(tmp_path: Path, mon
     with pytest.raises(ExportError, match="reads a text otherwise"):
         exported(bundle(table("pegasus")), tmp_path, *TEXTS[:2])
     assert not (tmp_path / "out").exists()
-
-
-def test_drawn_texts_are_the_same_every_time() -> None:
-    codec = bundle(table("pegasus")).codec
-    texts = drawn_texts(codec, 7)
-    assert texts == drawn_texts(codec, 7)
-    assert len({*texts}) >= 5
 
 
 def test_without_pairs_random_pieces_are_compared(tmp_path: Path) -> None:

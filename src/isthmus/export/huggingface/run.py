@@ -17,7 +17,7 @@ from isthmus.export.sides import Ids, Side
 from isthmus.generate.batches import batches
 from isthmus.generate.jobs import Job, Target, length_limit
 from isthmus.generate.options import GenerationOptions
-from isthmus.generate.state import Hypothesis
+from isthmus.generate.state import Hypothesis, StopReason
 
 
 @contextmanager
@@ -47,7 +47,7 @@ class HuggingFace(Side):
 
     def __init__(self, model: Any, tokenizer: Any, target: Target, first: tuple[int, ...] = ()) -> None:
         self.model, self.tokenizer, self.target, self.first = model, tokenizer, target, first
-        self.folder_config = model.generation_config
+        self._folder = model.generation_config
 
     @classmethod
     def open(cls, folder: Path, target: Target, first: tuple[int, ...] = ()) -> HuggingFace:
@@ -106,7 +106,7 @@ class HuggingFace(Side):
 
     def _asked(self, options: GenerationOptions, longest: int) -> transformers.GenerationConfig:
         """A search as asked for, whatever else the folder says of how the model likes to generate."""
-        folder = self.folder_config
+        folder = self._folder
         return transformers.GenerationConfig(
             num_beams=options.num_beams,
             num_return_sequences=options.num_return_sequences,
@@ -124,14 +124,15 @@ class HuggingFace(Side):
     def _outputs(
         self, source: Ids, rows: list[list[int]], longest: int, options: GenerationOptions
     ) -> tuple[Hypothesis, ...] | None:
-        outputs = tuple(self._hypothesis(source, row, longest) for row in rows)
+        outputs = tuple(self._hypothesis(source, row, longest, options.length_penalty) for row in rows)
         cut = options.num_beams > 1 and any(one.stop != "end" for one in outputs)
         return None if cut else outputs
 
-    def _hypothesis(self, source: Ids, ids: list[int], longest: int) -> Hypothesis:
+    def _hypothesis(self, source: Ids, ids: list[int], longest: int, length_penalty: float) -> Hypothesis:
         """An output with the scores that the model gives it."""
         end = ids.index(self.target.end) if self.target.end in ids else len(ids)
         said, ended = ids[: min(end, longest)], end <= longest and end < len(ids)
         scores = self._scores(source, [*said, self.target.end] if ended else said)
-        score = math.fsum(scores)
-        return Hypothesis(tuple(said), scores, score, score / max(1, len(scores)), "end" if ended else "max_length")
+        score, length = math.fsum(scores), max(1, len(scores))
+        stop: StopReason = "end" if ended else "max_length"
+        return Hypothesis(tuple(said), scores, score, score / length**length_penalty, stop)

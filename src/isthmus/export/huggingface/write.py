@@ -20,7 +20,6 @@ from isthmus.export.huggingface.families import family_of, their_config
 from isthmus.export.huggingface.run import HuggingFace, quiet
 from isthmus.export.huggingface.tensors import BART, their_tensors
 from isthmus.export.huggingface.tokenizer_out import pipeline
-from isthmus.export.samples import drawn_texts
 from isthmus.export.source import Source
 from isthmus.generate.options import GenerationOptions
 from isthmus.model.bundle import Bundle
@@ -68,8 +67,10 @@ def export(source: Source, out: Path, runtime: Runtime, target_language: str = "
         write_text(folder / "README.md", _card(source))
         theirs = HuggingFace.open(folder, source.target, codec.first_ids)
         examples = tuple(replace(one, target_language=language) for one in source.examples)
-        _check_reading(theirs, codec, [one.source for one in examples] or drawn_texts(codec), language)
-        found = compare(source.side(runtime), theirs, Probe.of(examples, codec, source.task), codec)
+        probe = Probe.of(examples, codec, source.task)
+        drawn = [codec.source.decode(ids[:-1]) for ids, _ in probe.pairs]
+        _check_reading(theirs, codec, [one.source for one in examples] or drawn, language)
+        found = compare(source.side(runtime), theirs, probe, codec)
         found.check(exact=True)
     return found
 
