@@ -29,6 +29,7 @@ RECIPE = Path(__file__).parent.parent / "recipes/multi30k-en-de.toml"
 BASELINE = {"train.average": {"kind": "none"}}
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": {},
+    "muon": {"train.optimiser.kind": "muon"},  # Jordan et al. 2024; Liu et al. 2025
     "r-drop": {"train.objective": {"kind": "r-drop", "strength": 5.0}},  # Liang et al. 2021
     "subword-regularisation": {"tokenizer.source.sampling": 0.1},  # Kudo 2018; Provilkov et al. 2020 for BPE
     "scheduled-sampling": {"train.objective": {"kind": "scheduled-sampling"}},  # Mihaylova and Martins 2019

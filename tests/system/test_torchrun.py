@@ -125,6 +125,16 @@ def test_two_with_divided_weights_learn_the_same_and_go_on_from_one(two: Done, f
     assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
 
 
+def test_two_orthogonalise_divided_weights_as_one_does(folder: Path) -> None:
+    muon = (*TRAIN, 'train.optimiser={kind="muon"}')
+    for done in (
+        ended(together(*muon, "distributed.shard=true", "--out", "muon-two", folder=folder)),
+        isthmus(*muon, "--out", "muon-one", folder=folder),
+    ):
+        assert done.code == 0, done.err
+    assert losses(folder / "muon-two") == pytest.approx(losses(folder / "muon-one"), rel=1e-4)
+
+
 def test_one_goes_on_from_two_with_divided_weights(two: Done, folder: Path) -> None:
     assert two.code == 0
     out = folder / "together-again"

@@ -1,4 +1,4 @@
-"""Optimisers: Adam and AdamW, in torch's fused kernels where the device has them."""
+"""Optimisers: Adam and AdamW, in torch's fused kernels where the device has them, and Muon for matrices beside Adam for the rest."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from isthmus.model.heads.head import Head
 from isthmus.nn.blocks import Embedding
 from isthmus.nn.positions import Learned
 
+Inner = torch.optim.Optimizer
+
 FUSED = ("cpu", "cuda")
 SWEEP_EVERY = 100
+MATRIX = 2  # dimensions
+AS_ADAM = "match_rms_adamw"  # of Muon: scaled so that Adam's learning rates hold
 TINY = 1e-30  # from here, 100 steps of decay by 0.9 stay above the smallest normal float32, 1.2e-38
 
 
@@ -59,7 +63,32 @@ class AdamW(Config):
     decay_all: bool = False
 
 
-OptimiserConfig = Annotated[Adam | AdamW, Field(discriminator="kind")]
+class Muon(Config):
+    """Momentum orthogonalised (Jordan et al. 2024) for the matrices of projections; Adam for norms, biases, embeddings and the head.
+
+    The mean gradient M = U S Vᵀ of a matrix becomes about U Vᵀ, by five iterations of Newton and Schulz in bfloat16, times
+    0.2 √max(rows, columns), so that its root mean square is that of Adam's updates and one learning rate does for both
+    (Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2).
+
+    Attributes:
+        learning_rate: the highest, which the schedule reaches after its warm-up; of matrices and of the rest.
+        momentum: how much of a matrix's mean gradient is kept in a step (Nesterov's).
+        weight_decay: the share of a matrix's weight that is taken away in each step, times the learning rate.
+        beta1: how much of the mean gradient is kept in a step, of the rest.
+        beta2: how much of the mean square is kept in a step, of the rest.
+        epsilon: added to the root of the mean square, of the rest.
+    """
+
+    kind: Literal["muon"] = "muon"
+    learning_rate: PositiveFloat = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.95
+    weight_decay: NonNegativeFloat = 0.0
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    epsilon: PositiveFloat = 1e-9
+
+
+OptimiserConfig = Annotated[Adam | AdamW | Muon, Field(discriminator="kind")]
 
 
 class Optimiser:
@@ -74,35 +103,27 @@ class Optimiser:
         self.peak = config.learning_rate
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.parameters = list(named.values())
-        decayed = _decayed(config, model)
-        groups = [{name for name in named if name in decayed}, {name for name in named if name not in decayed}]
-        decays = [config.weight_decay if isinstance(config, AdamW) else 0.0, 0.0]
-        self._names = [name for group in groups for name in named if name in group]
-        self._inner = torch.optim.AdamW(
-            [
-                {"params": [named[name] for name in named if name in group], "weight_decay": decay}
-                for group, decay in zip(groups, decays, strict=True)
-                if group
-            ],
-            lr=self.peak,
-            betas=(config.beta1, config.beta2),
-            eps=config.epsilon,
-            fused=all(parameter.device.type in FUSED for parameter in self.parameters),
-        )
+        self._names: dict[Tensor, str] = {parameter: name for name, parameter in named.items()}
+        chosen = _chosen(config, model)
+        matrices = [parameter for name, parameter in named.items() if name in chosen]
+        others = [parameter for name, parameter in named.items() if name not in chosen]
+        self._inner = _inner(config, matrices, others)
 
     def step(self, number: int, factor: float) -> float:
         """Make update `number` from the gradients at `factor` times the peak rate, and return the rate."""
         rate = self.peak * factor
-        for group in self._inner.param_groups:
-            group["lr"] = rate
-        self._inner.step()
+        for inner in self._inner:
+            for group in inner.param_groups:
+                group["lr"] = rate
+            inner.step()
         if number % SWEEP_EVERY == 0:
             self._sweep()
         return rate
 
     def clear(self) -> None:
         """Forget the gradients."""
-        self._inner.zero_grad(set_to_none=True)
+        for inner in self._inner:
+            inner.zero_grad(set_to_none=True)
 
     def _sweep(self) -> None:
         """Set moments that have all but died away to zero.
@@ -115,10 +136,10 @@ class Optimiser:
                     tensor.masked_fill_(tensor.abs() < TINY, 0.0)
 
     def _states(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
-        ordered = [parameter for group in self._inner.param_groups for parameter in group["params"]]
-        for name, parameter in zip(self._names, ordered, strict=True):
-            if parameter in self._inner.state:
-                yield name, self._inner.state[parameter]
+        for inner in self._inner:
+            for parameter in _ordered(inner):
+                if parameter in inner.state:
+                    yield self._names[parameter], inner.state[parameter]
 
     def tensors(self) -> dict[str, Tensor]:
         """The state as tensors named `<what>/<parameter>`; those not yet stepped have none."""
@@ -130,24 +151,49 @@ class Optimiser:
         Raises:
             CheckpointError: a name belongs to no parameter of this model.
         """
-        index = {name: position for position, name in enumerate(self._names)}
-        state: dict[int, dict[str, Tensor]] = {}
+        states: dict[str, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
             what, _, name = key.partition("/")
-            if name not in index:
-                raise CheckpointError(
-                    "the optimiser's state names a parameter that this model has not",
-                    got=name,
-                    where="optimiser.safetensors",
-                )
-            state.setdefault(index[name], {})[what] = tensor.clone()
-        self._inner.load_state_dict({"state": state, "param_groups": self._inner.state_dict()["param_groups"]})
+            states.setdefault(name, {})[what] = tensor.clone()
+        unknown = sorted(states.keys() - set(self._names.values()))
+        if unknown:
+            raise CheckpointError(
+                "the optimiser's state names a parameter that this model has not",
+                got=unknown[0],
+                where="optimiser.safetensors",
+            )
+        for inner in self._inner:
+            names = [self._names[parameter] for parameter in _ordered(inner)]
+            state = {position: states[name] for position, name in enumerate(names) if name in states}
+            inner.load_state_dict({"state": state, "param_groups": inner.state_dict()["param_groups"]})
 
 
-def _decayed(config: OptimiserConfig, model: nn.Module) -> set[str]:
-    """Names of the parameters that weight decay acts on."""
-    if not isinstance(config, AdamW):
-        return set()
+def _ordered(inner: Inner) -> list[Tensor]:
+    return [parameter for group in inner.param_groups for parameter in group["params"]]
+
+
+def _inner(config: OptimiserConfig, matrices: list[nn.Parameter], others: list[nn.Parameter]) -> list[Inner]:
+    """torch's optimisers: of the matrices that the configuration treats in a way of their own, and of the other parameters."""
+    if isinstance(config, Muon):
+        constants = (config.learning_rate, config.weight_decay, config.momentum)
+        muon = [torch.optim.Muon(matrices, *constants, adjust_lr_fn=AS_ADAM)] if matrices else []
+        return [*muon, *_adam(config, (others, 0.0))]
+    decay = config.weight_decay if isinstance(config, AdamW) else 0.0
+    return _adam(config, (matrices, decay), (others, 0.0))
+
+
+def _adam(config: OptimiserConfig, *groups: tuple[list[nn.Parameter], float]) -> list[Inner]:
+    """Adam over groups of parameters with the share of each that decays; none where there are no parameters."""
+    filled = [{"params": parameters, "weight_decay": decay} for parameters, decay in groups if parameters]
+    constants = (config.learning_rate, (config.beta1, config.beta2), config.epsilon)
+    fused = all(parameter.device.type in FUSED for parameters, _ in groups for parameter in parameters)
+    return [torch.optim.AdamW(filled, *constants, fused=fused)] if filled else []
+
+
+def _chosen(config: OptimiserConfig, model: nn.Module) -> set[str]:
+    """Names of the parameters that decay (AdamW) or are orthogonalised (Muon): the matrices of projections, unless all shall decay."""
+    if isinstance(config, AdamW) and config.decay_all:
+        return {name for name, _ in model.named_parameters()}
     tables = {
         id(parameter)
         for module in model.modules()
@@ -157,5 +203,5 @@ def _decayed(config: OptimiserConfig, model: nn.Module) -> set[str]:
     return {
         name
         for name, parameter in model.named_parameters()
-        if config.decay_all or (parameter.dim() > 1 and id(parameter) not in tables)
+        if parameter.dim() == MATRIX and id(parameter) not in tables
     }

@@ -6,7 +6,7 @@ from torch import nn
 
 from isthmus.core.errors import CheckpointError
 from isthmus.model.transformer import Transformer
-from isthmus.train.optimiser import Adam, AdamW, Optimiser
+from isthmus.train.optimiser import Adam, AdamW, Muon, Optimiser
 from tests.unit.train.toy import toy_model
 
 
@@ -45,8 +45,37 @@ def test_weight_decay_leaves_norms_biases_and_embeddings_alone(decay_all: bool) 
     assert moved == ({name for name in before if before[name].any()} if decay_all else matrices)
 
 
-@pytest.mark.parametrize("config", [Adam(), AdamW()])
-def test_state_saved_and_loaded_goes_on_to_the_bit(config: Adam | AdamW) -> None:
+def test_muon_turns_the_mean_gradient_of_a_matrix_into_its_orthogonal_part() -> None:
+    model = nn.Linear(64, 24)
+    before = model.weight.detach().clone()
+    optimiser = Optimiser(Muon(learning_rate=0.1, momentum=0.9), model)
+    give_gradients(model, 1)
+    assert model.weight.grad is not None
+    left, _, right = torch.linalg.svd(model.weight.grad, full_matrices=False)
+    optimiser.step(1, 0.5)
+    moved = (before - model.weight.detach()) / (0.05 * 0.2 * 64**0.5)
+    along = left.T @ moved @ right.T  # the update in the gradient's own axes: a diagonal of about ones
+    assert bool(((along.diagonal() > 0.6) & (along.diagonal() < 1.3)).all())
+    assert float((along - along.diagonal().diag()).abs().max()) < 0.05
+
+
+def test_muon_leaves_norms_biases_embeddings_and_the_head_to_adam() -> None:
+    model = Transformer((11, 13), d_model=8, n_layers=1, n_heads=2, dropout=0.0)
+    optimiser = Optimiser(Muon(), model)
+    give_gradients(model, 1)
+    optimiser.step(1, 1.0)
+    momenta = {name.partition("/")[2] for name in optimiser.tensors() if name.startswith("momentum_buffer/")}
+    squares = {name.partition("/")[2] for name in optimiser.tensors() if name.startswith("exp_avg_sq/")}
+    named = dict(model.named_parameters())
+    assert momenta
+    assert momenta == {
+        name for name in named if named[name].dim() > 1 and "embedding" not in name and "head" not in name
+    }
+    assert squares == named.keys() - momenta
+
+
+@pytest.mark.parametrize("config", [Adam(), AdamW(), Muon()])
+def test_state_saved_and_loaded_goes_on_to_the_bit(config: Adam | AdamW | Muon) -> None:
     ours, theirs = toy_model(), toy_model()
     first, second = Optimiser(config, ours), Optimiser(config, theirs)
     for step in range(1, 4):

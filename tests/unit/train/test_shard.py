@@ -31,8 +31,8 @@ def group() -> Iterator[None]:
     distributed.destroy_process_group()
 
 
-def job_of(folder: Path, sharded: bool, steps: int = 12, average: object = AVERAGES[0]) -> Job:
-    job = toy_job(folder, toy_config(steps=steps, accumulate=2, average=average), toy_model(seed=3))
+def job_of(folder: Path, sharded: bool, steps: int = 12, average: object = AVERAGES[0], **changes: object) -> Job:
+    job = toy_job(folder, toy_config(steps=steps, accumulate=2, average=average, **changes), toy_model(seed=3))
     return replace(job, team=SHARDED) if sharded else job
 
 
@@ -50,6 +50,15 @@ def test_the_checkpoint_is_that_of_whole_weights(tmp_path: Path, average: object
         list(train(job_of(tmp_path / folder, sharded, average=average)))
     whole, sharded_ = saved(tmp_path / "whole"), saved(tmp_path / "sharded")
     assert whole.keys() == sharded_.keys()
+    for name, tensor in whole.items():
+        torch.testing.assert_close(sharded_[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
+
+
+def test_muon_orthogonalises_divided_weights_as_whole_ones(tmp_path: Path) -> None:
+    for folder, sharded in (("whole", False), ("sharded", True)):
+        list(train(job_of(tmp_path / folder, sharded, optimiser={"kind": "muon", "learning_rate": 0.01})))
+    whole, sharded_ = saved(tmp_path / "whole"), saved(tmp_path / "sharded")
+    assert any("momentum_buffer" in name for name in whole)
     for name, tensor in whole.items():
         torch.testing.assert_close(sharded_[name], tensor, rtol=1e-5, atol=1e-6, msg=name)
 
