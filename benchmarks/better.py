@@ -4,7 +4,7 @@
     python benchmarks/better.py --out FOLDER --parts baseline r-drop --minutes 2 --steps 500
     python benchmarks/better.py --out FOLDER --seeds 1            # no second and third seed for the best
 
-Every part changes one thing of the baseline, which is `recipes/multi30k-en-de.toml` without its average. Each is trained once under
+Every part changes one thing of the baseline, which is `recipes/multi30k-en-de.toml` with Adam and without its average. Each is trained once under
 each budget; then the baseline and the two parts with the best score on the *validation* set are trained with further seeds. The test
 set is scored and never chosen by. Each budget and seed is a study (`isthmus study`) in FOLDER; what has been trained there is not
 trained again, and a stopped run goes on.
@@ -26,10 +26,13 @@ from isthmus.core.memory import keep_for_next_steps
 from isthmus.workflows.study import study
 
 RECIPE = Path(__file__).parent.parent / "recipes/multi30k-en-de.toml"
-BASELINE = {"train.average": {"kind": "none"}}
+BASELINE: dict[str, Any] = {
+    "train.average": {"kind": "none"},
+    "train.optimiser": {"kind": "adam", "learning_rate": 4.5e-3},
+}
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "muon": {"train.optimiser.kind": "muon"},  # Jordan et al. 2024; Liu et al. 2025
+    "muon": {"train.optimiser": {"kind": "muon", "learning_rate": 4.5e-3}},  # Jordan et al. 2024; Liu et al. 2025
     "r-drop": {"train.objective": {"kind": "r-drop", "strength": 5.0}},  # Liang et al. 2021
     "subword-regularisation": {"tokenizer.source.sampling": 0.1},  # Kudo 2018; Provilkov et al. 2020 for BPE
     "scheduled-sampling": {"train.objective": {"kind": "scheduled-sampling"}},  # Mihaylova and Martins 2019

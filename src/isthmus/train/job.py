@@ -98,7 +98,7 @@ def parts_of(job: Job) -> Parts:
     config = job.config.model_dump(mode="json")
     return Parts(
         parameters={name: parameter for name, parameter in job.model.named_parameters() if parameter.requires_grad},
-        optimiser=Optimiser(job.config.optimiser, job.model),
+        optimiser=Optimiser(job.config.optimiser, job.model, job.runtime.precision),
         average=build_average(job.config.average),
         checkpoints=Checkpoints(job.place.folder / "checkpoints", job.config.keep_checkpoints),
         identity=flat({"train": config, "runtime": job.runtime.choices(), **job.place.identity}),

@@ -1,4 +1,4 @@
-"""Optimisers: Adam and AdamW, in torch's fused kernels where the device has them, and Muon for matrices beside Adam for the rest."""
+"""Optimisers: Adam and AdamW, in torch's fused kernels where the device has them, and Muon beside Adam."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from torch.distributed.tensor import DTensor
 
 from isthmus.core.config import Config
 from isthmus.core.errors import CheckpointError
+from isthmus.core.runtime import Precision
 from isthmus.model.heads.head import Head
 from isthmus.nn.blocks import Embedding
 from isthmus.nn.positions import Learned
+from isthmus.train.muon import OrthogonalMomentum
 
 Inner = torch.optim.Optimizer
 
 FUSED = ("cpu", "cuda")
 SWEEP_EVERY = 100
 MATRIX = 2  # dimensions
-AS_ADAM = "match_rms_adamw"  # of Muon: scaled so that Adam's learning rates hold
 TINY = 1e-30  # from here, 100 steps of decay by 0.9 stay above the smallest normal float32, 1.2e-38
 
 
@@ -64,15 +65,12 @@ class AdamW(Config):
 
 
 class Muon(Config):
-    """Momentum orthogonalised (Jordan et al. 2024) for the matrices of projections; Adam for norms, biases, embeddings and the head.
-
-    The mean gradient M = U S Vᵀ of a matrix becomes about U Vᵀ, by five iterations of Newton and Schulz in bfloat16, times
-    0.2 √max(rows, columns), so that its root mean square is that of Adam's updates and one learning rate does for both
-    (Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2).
+    """Orthogonalised momentum (Jordan et al. 2024) for the matrices of projections, Adam for norms, biases, embeddings and the head.
 
     Attributes:
-        learning_rate: the highest, which the schedule reaches after its warm-up; of matrices and of the rest.
-        momentum: how much of a matrix's mean gradient is kept in a step (Nesterov's).
+        learning_rate: the highest, which the schedule reaches after its warm-up; of matrices, whose updates have the size of
+            Adam's (Liu et al. 2025), and of the rest.
+        momentum: how much of a matrix's mean gradient is kept in a step.
         weight_decay: the share of a matrix's weight that is taken away in each step, times the learning rate.
         beta1: how much of the mean gradient is kept in a step, of the rest.
         beta2: how much of the mean square is kept in a step, of the rest.
@@ -97,9 +95,10 @@ class Optimiser:
     Args:
         config: which optimiser.
         model: its trainable parameters are optimised, in the order of `named_parameters`.
+        precision: what an optimiser that multiplies matrices does so in.
     """
 
-    def __init__(self, config: OptimiserConfig, model: nn.Module) -> None:
+    def __init__(self, config: OptimiserConfig, model: nn.Module, precision: Precision = "float32") -> None:
         self.peak = config.learning_rate
         named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
         self.parameters = list(named.values())
@@ -107,7 +106,7 @@ class Optimiser:
         chosen = _chosen(config, model)
         matrices = [parameter for name, parameter in named.items() if name in chosen]
         others = [parameter for name, parameter in named.items() if name not in chosen]
-        self._inner = _inner(config, matrices, others)
+        self._inner = _inner(config, matrices, others, torch.bfloat16 if precision == "bfloat16" else torch.float32)
 
     def step(self, number: int, factor: float) -> float:
         """Make update `number` from the gradients at `factor` times the peak rate, and return the rate."""
@@ -172,11 +171,13 @@ def _ordered(inner: Inner) -> list[Tensor]:
     return [parameter for group in inner.param_groups for parameter in group["params"]]
 
 
-def _inner(config: OptimiserConfig, matrices: list[nn.Parameter], others: list[nn.Parameter]) -> list[Inner]:
+def _inner(
+    config: OptimiserConfig, matrices: list[nn.Parameter], others: list[nn.Parameter], dtype: torch.dtype
+) -> list[Inner]:
     """torch's optimisers: of the matrices that the configuration treats in a way of their own, and of the other parameters."""
     if isinstance(config, Muon):
-        constants = (config.learning_rate, config.weight_decay, config.momentum)
-        muon = [torch.optim.Muon(matrices, *constants, adjust_lr_fn=AS_ADAM)] if matrices else []
+        constants = (config.learning_rate, config.weight_decay, config.momentum, dtype)
+        muon = [OrthogonalMomentum(matrices, *constants)] if matrices else []
         return [*muon, *_adam(config, (others, 0.0))]
     decay = config.weight_decay if isinstance(config, AdamW) else 0.0
     return _adam(config, (matrices, decay), (others, 0.0))
