@@ -4,10 +4,10 @@
     python benchmarks/better.py --out FOLDER --parts baseline r-drop --minutes 2 --steps 500
     python benchmarks/better.py --out FOLDER --seeds 1            # no second and third seed for the best
 
-Every part changes one thing of the baseline, which is `recipes/multi30k-en-de.toml` with Adam and without its average. Each is trained once under
-each budget; then the baseline and the two parts with the best score on the *validation* set are trained with further seeds. The test
-set is scored and never chosen by. Each budget and seed is a study (`isthmus study`) in FOLDER; what has been trained there is not
-trained again, and a stopped run goes on.
+Every part changes one thing of the baseline, which is `recipes/multi30k-en-de.toml` with Adam and without its average. Each is
+trained once under each budget; then the baseline and the two parts with the best score on the *validation* set are trained with
+further seeds. The test set is scored and never chosen by. Each budget and seed is a study (`isthmus study`) in FOLDER; what has been
+trained there is not trained again, and a stopped run goes on.
 """
 
 from __future__ import annotations

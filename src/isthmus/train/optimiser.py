@@ -145,7 +145,7 @@ class Optimiser:
         return {f"{what}/{name}": tensor for name, state in self._states() for what, tensor in state.items()}
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the state that `tensors` gave.
+        """Take the state that `tensors` gave; a parameter that another kind of optimiser had begins anew.
 
         Raises:
             CheckpointError: a name belongs to no parameter of this model.
@@ -163,8 +163,13 @@ class Optimiser:
             )
         for inner in self._inner:
             names = [self._names[parameter] for parameter in _ordered(inner)]
-            state = {position: states[name] for position, name in enumerate(names) if name in states}
+            state = {position: states[name] for position, name in enumerate(names) if _its_own(inner, states.get(name))}
             inner.load_state_dict({"state": state, "param_groups": inner.state_dict()["param_groups"]})
+
+
+def _its_own(inner: Inner, state: Mapping[str, Tensor] | None) -> bool:
+    """Whether the state of a parameter is of this kind of optimiser; the run may have been allowed to change it."""
+    return state is not None and ("momentum_buffer" in state) == isinstance(inner, OrthogonalMomentum)
 
 
 def _ordered(inner: Inner) -> list[Tensor]:

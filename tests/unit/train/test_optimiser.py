@@ -107,6 +107,19 @@ def test_state_saved_and_loaded_goes_on_to_the_bit(config: Adam | AdamW | Muon) 
     assert all(torch.equal(first.tensors()[name], value) for name, value in second.tensors().items())
 
 
+@pytest.mark.parametrize(("before", "after"), [(Adam(), Muon()), (Muon(), Adam())])
+def test_what_another_kind_of_optimiser_left_is_begun_anew(before: Adam | Muon, after: Adam | Muon) -> None:
+    model = toy_model()
+    first, second, fresh = (Optimiser(config, model) for config in (before, after, after))
+    for optimiser in (first, fresh):
+        give_gradients(model, 1)
+        optimiser.step(1, 1.0)
+    second.load(first.tensors())
+    give_gradients(model, 2)
+    second.step(2, 1.0)
+    assert second.tensors().keys() == fresh.tensors().keys()
+
+
 def test_loaded_state_shares_no_memory_with_what_was_given() -> None:
     model = toy_model()
     optimiser = Optimiser(Adam(), model)
