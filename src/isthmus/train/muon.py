@@ -13,11 +13,12 @@ from torch import Tensor, nn
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 SMALLEST_NORM = 1e-7
+MEAN = "momentum_buffer"  # of gradients, as torch names it
 RMS = 0.2  # of Adam's updates (Liu et al. 2025, section 2.2)
 
 
 def orthogonal(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    """About U Vᵀ of a matrix U S Vᵀ: its singular values become numbers between 0.7 and 1.2.
+    """About U Vᵀ of a matrix U S Vᵀ: its singular values become numbers between 0.7 and 1.2, but for tiny ones.
 
     Newton and Schulz's iteration X ← a X + (b X Xᵀ + c (X Xᵀ)²) X, which brings singular values of at most 1 near 1, with the
     constants of Jordan et al. 2024 ("Muon: An optimizer for hidden layers in neural networks").
@@ -74,7 +75,10 @@ class OrthogonalMomentum(torch.optim.Optimizer):
             for weight in group["params"]:
                 if weight.grad is None:
                     continue
-                mean = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+                state = self.state[weight]
+                if not state:
+                    state[MEAN] = torch.zeros_like(weight)
+                mean = state[MEAN]
                 mean.lerp_(weight.grad, 1 - momentum)
                 update = orthogonal(weight.grad.lerp(mean, momentum), self.dtype)
                 weight.mul_(1 - rate * group["weight_decay"])

@@ -16,7 +16,7 @@ from isthmus.core.runtime import Precision
 from isthmus.model.heads.head import Head
 from isthmus.nn.blocks import Embedding
 from isthmus.nn.positions import Learned
-from isthmus.train.muon import OrthogonalMomentum
+from isthmus.train.muon import MEAN, OrthogonalMomentum
 
 Inner = torch.optim.Optimizer
 
@@ -169,7 +169,7 @@ class Optimiser:
 
 def _its_own(inner: Inner, state: Mapping[str, Tensor] | None) -> bool:
     """Whether the state of a parameter is of this kind of optimiser; the run may have been allowed to change it."""
-    return state is not None and ("momentum_buffer" in state) == isinstance(inner, OrthogonalMomentum)
+    return state is not None and (MEAN in state) == isinstance(inner, OrthogonalMomentum)
 
 
 def _ordered(inner: Inner) -> list[Tensor]:
