@@ -1,7 +1,7 @@
 """Does the fast path learn what the reference path learns? Loss curves and final scores of both, with the same seeds.
 
     python benchmarks/quality.py                                      # recipes/multi30k-en-de.toml, 3 seeds, all its steps
-    python benchmarks/quality.py --steps 300 --every 50 --seeds 1     # a short form
+    python benchmarks/quality.py --steps 300 --every 50 --seeds 1 --change train.schedule.warmup=100     # a short form
     python benchmarks/quality.py --out FOLDER                         # keeps the runs; the same command goes on from there
 
 The fast path is what `isthmus train` does on this machine: the precision that the probe chooses (or `--precision`), the fused loss. The
@@ -139,6 +139,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--every", type=int, help="updates between validations and rows of the table")
+    parser.add_argument(
+        "--change", action="append", default=[], metavar="KEY=VALUE", help="a field of the recipe, for both paths"
+    )
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path)
@@ -150,7 +153,7 @@ def main() -> None:
         out.mkdir(parents=True, exist_ok=True)
         curves: dict[bool, list[Curve]] = {True: [], False: []}
         for seed in range(1, arguments.seeds + 1):
-            changes = [f"train.seed={seed}", f"data.seed={seed}", "train.log_every=1"]
+            changes = [*arguments.change, f"train.seed={seed}", f"data.seed={seed}", "train.log_every=1"]
             changes += [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
             changes += [] if arguments.every is None else [f"train.validate_every={arguments.every}"]
             recipe = load_recipe(arguments.recipe, changes)
