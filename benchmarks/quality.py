@@ -6,8 +6,9 @@
 
 The fast path is what `isthmus train` does on this machine: the precision that the probe chooses (or `--precision`), the fused loss. The
 reference path computes in float32 with products of the highest precision, and its loss is the equation over whole log-probabilities, by
-autograd. Both see the same examples in the same order. Two curves agree if their mean difference is no larger than what the seeds of
-the reference path differ by; both figures are printed for every validation, and the final scores on the test set at the end.
+autograd. Both see the same examples in the same order, and choose their best model by its loss. Two curves agree if their mean
+difference is no larger than what the seeds of the reference path differ by; both figures are printed for every validation, and the
+final scores on the test set at the end.
 """
 
 from __future__ import annotations
@@ -154,6 +155,7 @@ def main() -> None:
         curves: dict[bool, list[Curve]] = {True: [], False: []}
         for seed in range(1, arguments.seeds + 1):
             changes = [*arguments.change, f"train.seed={seed}", f"data.seed={seed}", "train.log_every=1"]
+            changes += ["train.select.metric=loss", "train.select.direction=lower"]
             changes += [] if arguments.steps is None else [f"train.steps={arguments.steps}"]
             changes += [] if arguments.every is None else [f"train.validate_every={arguments.every}"]
             recipe = load_recipe(arguments.recipe, changes)
