@@ -123,7 +123,7 @@ def tell(fast: list[Curve], reference: list[Curve], every: int) -> None:
         write(row(f"validation at {step}: loss", one, other))
     for name in reference[0].scores:
         one, other = ([c.scores[name] for c in curves] for curves in (fast, reference))
-        write(row(f"the best model on the test set: {name}", one, other))
+        write(row(f"the best model: {name}", one, other))
 
 
 def row(name: str, fast: list[float], reference: list[float]) -> str:

@@ -1,0 +1,43 @@
+"""The comparison of the fast path with the reference path, as one calls it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.system.command import write_pairs
+
+SCRIPT = Path(__file__).parents[2] / "benchmarks/quality.py"
+ROW = re.compile(r"^\| (.+?) \| ([-.\d]+) \| ([-.\d]+) \| [-+.\d]+ \| ([-.\d]+|nan) \| (\w*) \|$", re.M)
+
+
+def test_the_fast_path_in_float32_learns_what_the_reference_learns(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    words = ["--steps", "12", "--every", "6", "--seeds", "2", "--precision", "float32", "--threads", "1"]
+    words += [
+        "--recipe",
+        "recipe.toml",
+        "--change",
+        "train.schedule.warmup=3",
+        "--change",
+        "train.label_smoothing=0.2",
+        "--out",
+        "out",
+    ]
+    done = subprocess.run([sys.executable, SCRIPT, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = ROW.findall(done.stdout)
+    names = [name for name, *_ in rows]
+    assert names[:4] == [
+        "loss of updates 1 to 6",
+        "loss of updates 7 to 12",
+        "validation at 6: loss",
+        "validation at 12: loss",
+    ]
+    assert names[4].startswith("the best model: ")
+    for name, fast, reference, noise, verdict in rows:
+        assert abs(float(fast) - float(reference)) < 1e-3, name
+        assert float(noise) >= 0, name
+        assert verdict == "within", name
