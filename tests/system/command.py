@@ -55,9 +55,14 @@ class Done:
     err: str
 
 
+def environment() -> dict[str, str]:
+    """One thread, and nothing of the settings of whoever runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}
+    return {**kept, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+
+
 def started(arguments: Sequence[object], folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command in a folder, with one thread and without the settings of whoever runs the tests."""
-    environment = {name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}
+    """Start a command in a folder."""
     # a process started in the background of a shell without job control has Ctrl-C switched off; Python keeps it so
     program = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); import isthmus.cli.main as m; m.run()"
@@ -65,7 +70,7 @@ def started(arguments: Sequence[object], folder: Path) -> subprocess.Popen[bytes
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         cwd=folder,
-        env={**environment, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.system.command import write_pairs
+from tests.system.command import environment, write_pairs
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks/quality.py"
 ROW = re.compile(r"^\| (.+?) \| ([-.\d]+) \| ([-.\d]+) \| [-+.\d]+ \| ([-.\d]+|nan) \| (\w*) \|$", re.M)
@@ -16,17 +16,9 @@ ROW = re.compile(r"^\| (.+?) \| ([-.\d]+) \| ([-.\d]+) \| [-+.\d]+ \| ([-.\d]+|n
 def test_the_fast_path_in_float32_learns_what_the_reference_learns(tmp_path: Path) -> None:
     write_pairs(tmp_path)
     words = ["--steps", "12", "--every", "6", "--seeds", "2", "--precision", "float32", "--threads", "1"]
-    words += [
-        "--recipe",
-        "recipe.toml",
-        "--change",
-        "train.schedule.warmup=3",
-        "--change",
-        "train.label_smoothing=0.2",
-        "--out",
-        "out",
-    ]
-    done = subprocess.run([sys.executable, SCRIPT, *words], cwd=tmp_path, capture_output=True, text=True, check=False)
+    words += ["--change", "train.schedule.warmup=3", "--change", "train.label_smoothing=0.2"]
+    command = [sys.executable, str(SCRIPT), "--recipe", "recipe.toml", "--out", "out", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     rows = ROW.findall(done.stdout)
     names = [name for name, *_ in rows]
