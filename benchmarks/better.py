@@ -1,13 +1,15 @@
 """Better models in the same time: what does each part of training bring at this size?
 
-    python benchmarks/better.py --out FOLDER                      # Multi30k: 10 minutes each, then 3,000 steps each
-    python benchmarks/better.py --out FOLDER --parts baseline r-drop --minutes 2 --steps 500
+    python benchmarks/better.py --out FOLDER                      # Multi30k: 10 minutes each, and as many steps as the baseline made
+    python benchmarks/better.py --out FOLDER --parts baseline r-drop --minutes 2
     python benchmarks/better.py --out FOLDER --seeds 1            # no second and third seed for the best
 
-Every part changes one thing of the baseline, which is `recipes/multi30k-en-de.toml` with Adam and without its average. Each is
-trained once under each budget; then the baseline and the two parts with the best score on the *validation* set are trained with
-further seeds. The test set is scored and never chosen by. Each budget and seed is a study (`isthmus study`) in FOLDER; what has been
-trained there is not trained again, and a stopped run goes on.
+The baseline is `recipes/multi30k-en-de.toml` without its average; every part changes one thing of it. The baseline is trained for the
+minutes asked for, and everything else for as many steps as it made. What makes a step dearer is trained for the minutes too; for all
+else the two are the same, within what a step's time varies (its speed is shown). The baseline and the two parts with the best score
+on the *validation* set after equal steps get further seeds. The test set is scored and never chosen by.
+
+Each budget and seed is a study (`isthmus study`) in FOLDER; what has been trained there is not trained again, and a stopped run goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +29,10 @@ from isthmus.core.memory import keep_for_next_steps
 from isthmus.workflows.study import study
 
 RECIPE = Path(__file__).parent.parent / "recipes/multi30k-en-de.toml"
-BASELINE: dict[str, Any] = {
-    "train.average": {"kind": "none"},
-    "train.optimiser": {"kind": "adam", "learning_rate": 4.5e-3},
-}
+BASELINE: dict[str, Any] = {"train.average": {"kind": "none"}}
 PARTS: dict[str, dict[str, Any]] = {
     "baseline": {},
-    "muon": {"train.optimiser": {"kind": "muon", "learning_rate": 4.5e-3}},  # Jordan et al. 2024; Liu et al. 2025
+    "adam": {"train.optimiser": {"kind": "adam", "learning_rate": 4.5e-3}},  # in place of Muon
     "r-drop": {"train.objective": {"kind": "r-drop", "strength": 5.0}},  # Liang et al. 2021
     "subword-regularisation": {"tokenizer.source.sampling": 0.1},  # Kudo 2018; Provilkov et al. 2020 for BPE
     "scheduled-sampling": {"train.objective": {"kind": "scheduled-sampling"}},  # Mihaylova and Martins 2019
@@ -47,65 +47,88 @@ PARTS: dict[str, dict[str, Any]] = {
         "model.decoder.layer.stochastic_depth": 0.1,
     },
 }
+DEARER = ("r-drop", "scheduled-sampling")  # more than one pass a step
 BEST = 2  # parts that get further seeds
 
 
 @dataclass(frozen=True)
 class Result:
-    """One training: the best validation score, the test score, and the steps it took."""
+    """One training: the best validation score, the test score, the steps it took and their speed."""
 
     dev: float
     test: float
     steps: int
+    tokens_per_second: float
 
 
-def trained(
-    out: Path, budget: dict[str, float], parts: list[str], seed: int, arguments: argparse.Namespace
-) -> dict[str, Result]:
-    """Train some parts with one seed under one budget; the results by part."""
-    seeded = {"train.seed": seed, "data.seed": seed}
-    table = {
-        "about": f"Parts of training on the same data, seed {seed}.",
-        "recipe": str(arguments.recipe.resolve()),
-        **budget,
-        "metrics": [arguments.metric],
-        "variants": [{"name": part, "changes": {**BASELINE, **PARTS[part], **seeded}} for part in parts],
-    }
-    (budget_name,) = budget
-    folder = out / f"{budget_name}-seed-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "study.toml"
-    path.write_text(tomli_w.dumps(table), encoding="utf-8")
-    rows = study(path, folder).rows
-    return {
-        row.name: Result(max(point.scores[arguments.metric] for point in row.curve), row.scores[0].value, row.steps)
-        for row in rows
-    }
+class Comparison:
+    """Trainings of parts in one folder."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.out: Path = arguments.out
+        self.recipe: Path = arguments.recipe
+        self.metric: str = arguments.metric
+
+    def trained(self, parts: Sequence[str], seed: int, *, minutes: float | None = None, steps: int = 0) -> list[Result]:
+        """Train some parts with one seed for some minutes, or for some steps; a result a part."""
+        budget = {"steps": steps} if minutes is None else {"minutes": minutes}
+        shared = {**BASELINE, "train.seed": seed, "data.seed": seed}
+        table = {
+            "about": f"Parts of training on the same data, seed {seed}.",
+            "recipe": str(self.recipe.resolve()),
+            "metrics": [self.metric],
+            "variants": [{"name": part, "changes": {**shared, **PARTS[part]}} for part in parts],
+            **budget,
+        }
+        folder = self.out / f"{next(iter(budget))}-seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "study.toml"
+        path.write_text(tomli_w.dumps(table), encoding="utf-8")
+        return [
+            Result(
+                max(point.scores[self.metric] for point in row.curve),
+                row.scores[0].value,
+                row.steps,
+                row.tokens_per_second,
+            )
+            for row in study(path, folder).rows
+        ]
 
 
-def compared(out: Path, budget: dict[str, float], arguments: argparse.Namespace) -> dict[str, list[Result]]:
-    """All parts with the first seed; the baseline and the best with the others."""
-    first = trained(out, budget, arguments.parts, 1, arguments)
-    found = {part: [result] for part, result in first.items()}
-    others = sorted((part for part in first if part != "baseline"), key=lambda part: -first[part].dev)
-    again = ["baseline", *others[:BEST]] if "baseline" in first else others[:BEST]
+def compared(
+    comparison: Comparison, arguments: argparse.Namespace
+) -> tuple[dict[str, list[Result]], dict[str, Result]]:
+    """After as many steps as the baseline makes in the minutes, a result a seed; and after the minutes, where that is another thing."""
+    (baseline,) = comparison.trained(["baseline"], 1, minutes=arguments.minutes)
+    parts = [part for part in arguments.parts if part != "baseline"]
+    found = {"baseline": [baseline]}
+    for part, result in zip(parts, comparison.trained(parts, 1, steps=baseline.steps), strict=True):
+        found[part] = [result]
+    again = ["baseline", *sorted(parts, key=lambda part: -found[part][0].dev)[:BEST]]
     for seed in range(2, arguments.seeds + 1):
-        for part, result in trained(out, budget, again, seed, arguments).items():
+        for part, result in zip(again, comparison.trained(again, seed, steps=baseline.steps), strict=True):
             found[part].append(result)
-    return found
+    dearer = [part for part in parts if part in DEARER]
+    timed = comparison.trained(["baseline", *dearer], 1, minutes=arguments.minutes)[1:]
+    return found, dict(zip(dearer, timed, strict=True))
 
 
-def table(title: str, found: dict[str, list[Result]], metric: str) -> list[str]:
+def table(found: dict[str, list[Result]], timed: dict[str, Result], arguments: argparse.Namespace) -> list[str]:
     """Markdown, best validation first."""
+    steps = found["baseline"][0].steps
+    minutes = f"{arguments.minutes:g} minutes"
     lines = [
-        f"## {title}",
+        f"{arguments.metric}, means and standard deviations of the seeds:",
         "",
-        f"| part | steps | validation {metric} | test {metric} | seeds |",
-        "|---|---|---|---|---|",
+        f"| part | seeds | development, {steps:,} steps | test | target tokens a second | {minutes}: steps | development | test |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for part, results in sorted(found.items(), key=lambda item: -statistics.fmean(one.dev for one in item[1])):
         dev, test = (figure(list(values)) for values in zip(*((r.dev, r.test) for r in results), strict=True))
-        lines.append(f"| {part} | {results[0].steps:,} | {dev} | {test} | {len(results)} |")
+        speed = statistics.median(result.tokens_per_second for result in results)
+        clock = timed.get(part)
+        by_clock = f"{clock.steps:,} | {clock.dev:.2f} | {clock.test:.2f}" if clock else "the same | |"
+        lines.append(f"| {part} | {len(results)} | {dev} | {test} | {speed:,.0f} | {by_clock} |")
     return [*lines, ""]
 
 
@@ -119,22 +142,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
-    parser.add_argument("--minutes", type=float, default=10.0, help="0: no round by the clock")
-    parser.add_argument("--steps", type=int, default=3000, help="0: no round by steps")
+    parser.add_argument(
+        "--parts", nargs="+", choices=list(PARTS), default=list(PARTS), help="the baseline is always there"
+    )
+    parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--metric", default="bleu-tokenized")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     keep_for_next_steps()
     torch.set_num_threads(arguments.threads)
-    lines = []
-    if arguments.minutes:
-        found = compared(arguments.out, {"minutes": arguments.minutes}, arguments)
-        lines += table(f"{arguments.minutes:g} minutes each", found, arguments.metric)
-    if arguments.steps:
-        found = compared(arguments.out, {"steps": arguments.steps}, arguments)
-        lines += table(f"{arguments.steps:,} steps each", found, arguments.metric)
+    lines = table(*compared(Comparison(arguments), arguments), arguments)
     (arguments.out / "better.md").write_text("\n".join(lines), encoding="utf-8")
     sys.stdout.write("\n".join(lines))
 

@@ -65,10 +65,15 @@ def naive_cross_entropy(
 ) -> Tensor:
     """The same sum, as the equation says it; the twin that the tests compare with."""
     log_probs_NV = torch.log_softmax(functional.linear(features_ND, weight_VD, bias_V).float(), dim=-1)
-    nll_N = -log_probs_NV.gather(1, target_N[:, None])[:, 0]
-    spread_N = log_probs_NV.mean(dim=-1) if prior_V is None else log_probs_NV @ prior_V
-    loss_N = (1 - smoothing) * nll_N - smoothing * spread_N
+    loss_N = smoothed_nll(log_probs_NV, target_N, smoothing, prior_V)
     return loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
+
+
+def smoothed_nll(log_probs_NV: Tensor, target_N: Tensor, smoothing: float, prior_V: Tensor | None) -> Tensor:
+    """(1-ε) · -log p(targetₙ) + ε · Σᵥ uᵥ · -log p(v) of each position [N]."""
+    said_N = log_probs_NV.gather(1, target_N[:, None])[:, 0]
+    spread_N = log_probs_NV.mean(dim=-1) if prior_V is None else log_probs_NV @ prior_V
+    return -(1 - smoothing) * said_N - smoothing * spread_N
 
 
 class _Fused(torch.autograd.Function):
@@ -98,7 +103,7 @@ class _Fused(torch.autograd.Function):
         context.feature_dtype = features_ND.dtype
         with as_it_is(features_ND):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
-            x_ND, target_N, weight_N = _made_up(x_ND, target_N, weight_N)
+            x_ND, target_N, weight_N = made_up(x_ND, target_N, weight_N)
             if bias_V is not None:  # as one more feature, which is always 1
                 x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)
                 w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
@@ -124,7 +129,7 @@ class _Fused(torch.autograd.Function):
         return (grad_x_ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, None, None, None, None
 
 
-def _made_up(x_ND: Tensor, target_N: Tensor, weight_N: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def made_up(x_ND: Tensor, target_N: Tensor, weight_N: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """The same positions, and behind them some of weight 0."""
     more = -len(target_N) % ROWS
     if not more:
@@ -153,7 +158,7 @@ def _pass(
         part = slice(start, start + size)
         logit_C, target_C = logit_N[part], target_N[part]
         place = target_C, column_C[: len(target_C)]
-        power_VC, own_C, read_CE, shift_C = _powers(x_DN[:, part], (w_VD, read_EV), place, logit_C)
+        power_VC, own_C, read_CE, shift_C = powers(x_DN[:, part], (w_VD, read_EV), place, logit_C)
         z_C = read_CE[:, -1] + own_C
         loss_N[part] = z_C.log() + shift_C - (1 - smoothing) * logit_C
         scale_C = z_C.reciprocal() if weight_N is None else weight_N[part] / z_C
@@ -164,7 +169,7 @@ def _pass(
     return loss_N, grad_x_ND, grad_w_VD
 
 
-def _powers(
+def powers(
     x_DC: Tensor, weights: tuple[Tensor, Tensor], place: tuple[Tensor, Tensor], logit_C: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """exp(z - shift) of every word but the target [V, C] and of the target [C], the weights' sums of the former [C, E], the shift [C].

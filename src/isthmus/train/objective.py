@@ -120,12 +120,12 @@ class RDrop:
         """Read every example twice, in one batch of twice as many rows."""
         rows = batch.index_B.shape[0]
         twice_B = torch.arange(rows, device=batch.index_B.device).repeat(2)
-        target = batch.target.select(twice_B)
         _, decoded = model.read(batch.source.select(twice_B), batch.target_in.select(twice_B))
-        nll, count = model.head.nll(decoded, target, self.label_smoothing, batch.weight_B[twice_B], self.prior_V)
-        one, other = decoded.select(twice_B[:rows]), decoded.select(twice_B[:rows] + rows)
-        apart = model.head.divergence(one, other, batch.target, batch.weight_B)
-        return nll / 2 + self.strength / 2 * apart, count / 2
+        pair = decoded.select(twice_B[:rows]), decoded.select(twice_B[:rows] + rows)
+        total: tuple[Tensor, Tensor] = model.head.r_drop(
+            pair, batch.target, self.strength, self.label_smoothing, batch.weight_B, self.prior_V
+        )
+        return total
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,16 +102,20 @@ def test_the_loss_by_chunks_is_the_loss_at_once(smoothing: float, monkeypatch: p
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
-@torch.no_grad()
-def test_how_far_two_predictions_lie_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_two_predictions_lose_by_how_far_they_lie_apart(smoothing: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pointer_generator, "CHUNK", 3)
     head, decoded = head_and_decoded()
-    other = Decoded(decoded.features_BTD.flip(1), decoded.readings)
-    p, q = naive(head, decoded), naive(head, other)
-    apart_BT = ((p - q) * (p.log() - q.log())).sum(dim=-1) / 2
+    pair = decoded, Decoded(decoded.features_BTD.flip(1), decoded.readings)
     weight_B = torch.tensor([0.5, 2.0])
-    expected = (apart_BT * TARGET.mask_BT * weight_B[:, None]).sum()
-    torch.testing.assert_close(head.divergence(decoded, other, TARGET, weight_B).double(), expected, rtol=1e-4, atol=0)
+    p, q = (naive(head, each) for each in pair)
+    apart_BT = ((p - q) * (p.log() - q.log())).sum(dim=-1) / 2
+    apart = float((apart_BT * TARGET.mask_BT * weight_B[:, None]).sum().detach())
+    (p_nll, count), (q_nll, _) = (head.nll(each, TARGET, smoothing, weight_B) for each in pair)
+    total, found_count = head.r_drop(pair, TARGET, 3.0, smoothing, weight_B)
+    assert apart > 0.1
+    assert float(total.detach()) == pytest.approx(float(p_nll.detach() + q_nll.detach()) / 2 + 3 / 2 * apart, rel=1e-4)
+    assert found_count == count
 
 
 def table(**more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from isthmus.core.runtime import seeded
 from isthmus.data.batches import Batch
 from isthmus.model.build import ModelConfig, build
 from isthmus.model.transformer import Transformer
-from isthmus.nn.divergence import naive_symmetric_divergence
+from isthmus.nn.r_drop import distance
 from isthmus.train.config import TrainingConfig
 from isthmus.train.events import Stepped, Validated
 from isthmus.train.objective import CrossEntropy, InSegments, Objective, RDrop, ScheduledSampling, build_objective
@@ -45,7 +45,7 @@ def test_r_drop_is_the_papers_sum_over_two_dropouts() -> None:
     mask_BT = one.target.mask_BT
     first_ND, second_ND = decoded.features_BTD[:3][mask_BT], decoded.features_BTD[3:][mask_BT]
     weight_VD = model.head.get_parameter("weight")
-    apart = naive_symmetric_divergence(first_ND, second_ND, weight_VD, None, None)
+    apart = distance(*((each_ND @ weight_VD.T).log_softmax(dim=-1) for each_ND in (first_ND, second_ND))).sum()
     nll, _ = model.head.nll(decoded, one.target.select(rows), 0.1)
     assert float(apart.detach()) > 0.01
     torch.testing.assert_close(total, nll / 2 + 3.0 / 2 * apart)

@@ -51,17 +51,27 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
-        """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions: how far two predictions of the same target lie apart.
+    def r_drop(
+        self,
+        pair: tuple[Decoded, Decoded],
+        target: Padded,
+        strength: float,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """½ [nll(p) + nll(q)] + α/2 · ½ [KL(p ‖ q) + KL(q ‖ p)] of two predictions of a target (Liang et al. 2021, equations 2 to 4).
 
         Args:
-            one: features at each target position, which give p.
-            other: features that give q.
-            target: says which positions are real.
+            pair: features at each target position, which give p, and others, which give q.
+            target: what should have been predicted; padding does not count.
+            strength: α, how much their distance counts.
+            smoothing: as in `nll`.
             weight_B: a weight for each row.
+            prior_V: as in `nll`.
 
         Returns:
-            A float32 scalar.
+            As `nll`: the weighted sum over real positions, and the sum of their weights.
         """
 
 

@@ -5,7 +5,7 @@ B row, T target position, S source position, D model, V vocabulary, N target pos
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -20,6 +20,8 @@ from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
 from isthmus.model.heads.head import Head, Take, counting, flattened
 from isthmus.nn.attention import projection
+from isthmus.nn.cross_entropy import smoothed_nll
+from isthmus.nn.r_drop import distance
 
 CHUNK = 256  # positions whose distributions over the vocabulary exist at once
 LEAST = 1e-20  # what is copied with less probability is not copied: its logarithm would have no useful gradient
@@ -118,45 +120,51 @@ class PointerGeneratorHead(Head):
         prior_V: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Σ -log p(target) over real positions and their count, by chunks."""
+        return self._summed(
+            (decoded,), target, weight_B, lambda each, said_N: smoothed_nll(each, said_N, smoothing, prior_V)
+        )
+
+    def r_drop(
+        self,
+        pair: tuple[Decoded, Decoded],
+        target: Padded,
+        strength: float,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """½ Σ [nll(p) + nll(q)] + α/4 Σ [KL(p ‖ q) + KL(q ‖ p)] over real positions and their count, by chunks."""
+
+        def loss(log_p_NV: Tensor, log_q_NV: Tensor, said_N: Tensor) -> Tensor:
+            p_nll_N, q_nll_N = (smoothed_nll(each_NV, said_N, smoothing, prior_V) for each_NV in (log_p_NV, log_q_NV))
+            return (p_nll_N + q_nll_N) / 2 + strength / 2 * distance(log_p_NV, log_q_NV)
+
+        return self._summed(pair, target, weight_B, loss)
+
+    def _summed(
+        self, several: Sequence[Decoded], target: Padded, weight_B: Tensor | None, loss: Callable[..., Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """The weighted sum of `loss(log-probabilities [N, V] of each, targets [N])` [N] over real positions, and their count.
+
+        The backward pass computes it again, so that the distributions of one chunk exist at a time.
+        """
         take, weight_N = counting(target, weight_B)
         target_N = take(target.ids_BT)
 
-        def loss(part: slice, log_probs_NV: Tensor) -> Tensor:
-            nll_N = -log_probs_NV.gather(1, target_N[part, None])[:, 0]
-            spread_N = log_probs_NV.mean(dim=-1) if prior_V is None else log_probs_NV @ prior_V
-            loss_N = (1 - smoothing) * nll_N - smoothing * spread_N
+        def computed(part: slice, *given: Tensor) -> Tensor:
+            each = (self._mixture(*given[start : start + 4]) for start in range(0, len(given), 4))
+            loss_N = loss(*each, target_N[part])
             return (loss_N if weight_N is None else loss_N * weight_N[part]).sum()
 
-        total = decoded.features_BTD.new_zeros((), dtype=torch.float32)
-        for part, offers in Offers.of(decoded, take).chunks():
-            total = total + self._summed(lambda one, part=part: loss(part, one), offers)
+        total = several[0].features_BTD.new_zeros((), dtype=torch.float32)
+        for together in zip(*(Offers.of(decoded, take).chunks() for decoded in several), strict=True):
+            part, _ = together[0]
+            tensors = [t for _, o in together for t in (o.features_ND, o.context_ND, o.copy_NS, o.ids_NS)]
+            if torch.is_grad_enabled():
+                total = total + checkpoint(computed, part, *tensors, use_reentrant=False, preserve_rng_state=False)
+            else:
+                total = total + computed(part, *tensors)
         return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
-
-    def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
-        """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions, by chunks."""
-        take, weight_N = counting(target, weight_B)
-        total = one.features_BTD.new_zeros((), dtype=torch.float32)
-        pairs = zip(Offers.of(one, take).chunks(), Offers.of(other, take).chunks(), strict=True)
-
-        def apart(part: slice, log_p_NV: Tensor, log_q_NV: Tensor) -> Tensor:
-            apart_N = ((log_p_NV.exp() - log_q_NV.exp()) * (log_p_NV - log_q_NV)).sum(dim=-1) / 2
-            return (apart_N if weight_N is None else apart_N * weight_N[part]).sum()
-
-        for (part, first), (_, second) in pairs:
-            total = total + self._summed(lambda p, q, part=part: apart(part, p, q), first, second)
-        return total
-
-    def _summed(self, sum_of: Callable[..., Tensor], *several: Offers) -> Tensor:
-        """A sum over distributions that the backward pass computes again, so that those of one chunk exist at a time."""
-        tensors = [t for o in several for t in (o.features_ND, o.context_ND, o.copy_NS, o.ids_NS)]
-
-        def computed(*given: Tensor) -> Tensor:
-            return sum_of(*(self._mixture(*given[start : start + 4]) for start in range(0, len(given), 4)))
-
-        if not torch.is_grad_enabled():
-            return computed(*tensors)
-        total: Tensor = checkpoint(computed, *tensors, use_reentrant=False, preserve_rng_state=False)
-        return total
 
     def _mixture(self, features_ND: Tensor, context_ND: Tensor, copy_NS: Tensor, ids_NS: Tensor) -> Tensor:
         """log p [N, V]; where there is nothing to copy, all is generated."""

@@ -16,8 +16,8 @@ from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
 from isthmus.model.heads.head import Head, counting
 from isthmus.nn.cross_entropy import cross_entropy
-from isthmus.nn.divergence import symmetric_divergence
 from isthmus.nn.packed import Packable, PackedLinear
+from isthmus.nn.r_drop import r_drop
 
 
 class SoftmaxHeadConfig(Config):
@@ -78,11 +78,21 @@ class SoftmaxHead(Head, Packable):
         total = cross_entropy(features_ND, self.weight, self.bias, target_N, weight_N, smoothing, prior_V)
         return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
 
-    def divergence(self, one: Decoded, other: Decoded, target: Padded, weight_B: Tensor | None = None) -> Tensor:
-        """Σ ½ [KL(p ‖ q) + KL(q ‖ p)] over real positions, by chunks."""
+    def r_drop(
+        self,
+        pair: tuple[Decoded, Decoded],
+        target: Padded,
+        strength: float,
+        smoothing: float = 0.0,
+        weight_B: Tensor | None = None,
+        prior_V: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """½ Σ [nll(p) + nll(q)] + α/4 Σ [KL(p ‖ q) + KL(q ‖ p)] over real positions and their count, by chunks."""
         take, weight_N = counting(target, weight_B)
-        one_ND, other_ND = (self._scaled(take(each.features_BTD)) for each in (one, other))
-        return symmetric_divergence(one_ND, other_ND, self.weight, self.bias, weight_N)
+        features_2ND = torch.stack([self._scaled(take(decoded.features_BTD)) for decoded in pair])
+        target_N = take(target.ids_BT)
+        total = r_drop(features_2ND, self.weight, self.bias, target_N, weight_N, smoothing, strength, prior_V)
+        return total, target.mask_BT.sum().float() if weight_N is None else weight_N.sum()
 
     def _scaled(self, features: Tensor) -> Tensor:
         return features if self.scale == 1.0 else features * self.scale
