@@ -72,7 +72,7 @@ class Comparison:
     def trained(self, parts: Sequence[str], seed: int, *, minutes: float | None = None, steps: int = 0) -> list[Result]:
         """Train some parts with one seed for some minutes, or for some steps; a result a part."""
         budget = {"steps": steps} if minutes is None else {"minutes": minutes}
-        shared = {**BASELINE, "train.seed": seed, "data.seed": seed}
+        shared = {**BASELINE, "train.seed": seed, "data.seed": seed, "validation.metrics": [self.metric]}
         table = {
             "about": f"Parts of training on the same data, seed {seed}.",
             "recipe": str(self.recipe.resolve()),
