@@ -44,11 +44,11 @@ def r_drop(
         strength: α.
         prior_V: over which distribution ε is spread, in float32, or `None` for all alike.
     """
-    parts = features_2ND, weight_VD, bias_V, target_N, weight_N, smoothing, strength, prior_V
+    states = features_2ND, weight_VD, bias_V, target_N, weight_N
     if torch.is_grad_enabled():
-        total: Tensor = _Fused.apply(*parts)  # type: ignore[no-untyped-call]
+        total: Tensor = _Fused.apply(*states, (smoothing, strength), prior_V)  # type: ignore[no-untyped-call]
         return total
-    return naive_r_drop(*parts)
+    return naive_r_drop(*states, smoothing, strength, prior_V)
 
 
 def naive_r_drop(
@@ -93,11 +93,10 @@ class _Fused(torch.autograd.Function):
         bias_V: Tensor | None,
         target_N: Tensor,
         weight_N: Tensor | None,
-        smoothing: float,
-        strength: float,
+        smoothing_strength: tuple[float, float],
         prior_V: Tensor | None,
     ) -> Tensor:
-        kind = working_dtype(weight_VD)
+        kind, (smoothing, strength) = working_dtype(weight_VD), smoothing_strength
         context.feature_dtype = features_2ND.dtype
         with as_it_is(features_2ND):
             x_2ND, w_VD = features_2ND.to(kind), weight_VD.to(kind)
@@ -125,7 +124,7 @@ class _Fused(torch.autograd.Function):
         grad_x_2ND, grad_w_VD, grad_b_V = context.saved_tensors
         (grad,) = grads
         scaled_b_V = None if grad_b_V is None else grad_b_V * grad
-        return (grad_x_2ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, *[None] * 5
+        return (grad_x_2ND * grad).to(context.feature_dtype), grad_w_VD * grad, scaled_b_V, *[None] * 4
 
 
 def _pass(
