@@ -61,56 +61,47 @@ class Result:
     tokens_per_second: float
 
 
-class Comparison:
-    """Trainings of parts in one folder."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.out: Path = arguments.out
-        self.recipe: Path = arguments.recipe
-        self.metric: str = arguments.metric
-
-    def trained(self, parts: Sequence[str], seed: int, *, minutes: float | None = None, steps: int = 0) -> list[Result]:
-        """Train some parts with one seed for some minutes, or for some steps; a result a part."""
-        budget = {"steps": steps} if minutes is None else {"minutes": minutes}
-        shared = {**BASELINE, "train.seed": seed, "data.seed": seed, "validation.metrics": [self.metric]}
-        table = {
-            "about": f"Parts of training on the same data, seed {seed}.",
-            "recipe": str(self.recipe.resolve()),
-            "metrics": [self.metric],
-            "variants": [{"name": part, "changes": {**shared, **PARTS[part]}} for part in parts],
-            **budget,
-        }
-        folder = self.out / f"{next(iter(budget))}-seed-{seed}"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "study.toml"
-        path.write_text(tomli_w.dumps(table), encoding="utf-8")
-        return [
-            Result(
-                max(point.scores[self.metric] for point in row.curve),
-                row.scores[0].value,
-                row.steps,
-                row.tokens_per_second,
-            )
-            for row in study(path, folder).rows
-        ]
+def trained(
+    parts: Sequence[str], seed: int, budget: dict[str, float], arguments: argparse.Namespace
+) -> dict[str, Result]:
+    """Train some parts with one seed for some `minutes`, or for some `steps`; the results by part."""
+    if not parts:
+        return {}
+    metric = arguments.metric
+    shared = {**BASELINE, "train.seed": seed, "data.seed": seed, "validation.metrics": [metric]}
+    table = {
+        "about": f"Parts of training on the same data, seed {seed}.",
+        "recipe": str(arguments.recipe.resolve()),
+        "metrics": [metric],
+        "variants": [{"name": part, "changes": {**shared, **PARTS[part]}} for part in parts],
+        **budget,
+    }
+    folder = arguments.out / f"{next(iter(budget))}-seed-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "study.toml"
+    path.write_text(tomli_w.dumps(table), encoding="utf-8")
+    return {
+        row.name: Result(
+            max(point.scores[metric] for point in row.curve), row.scores[0].value, row.steps, row.tokens_per_second
+        )
+        for row in study(path, folder).rows
+    }
 
 
-def compared(
-    comparison: Comparison, arguments: argparse.Namespace
-) -> tuple[dict[str, list[Result]], dict[str, Result]]:
+def compared(arguments: argparse.Namespace) -> tuple[dict[str, list[Result]], dict[str, Result]]:
     """After as many steps as the baseline makes in the minutes, a result a seed; and after the minutes, where that is another thing."""
-    (baseline,) = comparison.trained(["baseline"], 1, minutes=arguments.minutes)
+    minutes = {"minutes": arguments.minutes}
+    baseline = trained(["baseline"], 1, minutes, arguments)["baseline"]
+    steps = {"steps": baseline.steps}
     parts = [part for part in arguments.parts if part != "baseline"]
-    found = {"baseline": [baseline]}
-    for part, result in zip(parts, comparison.trained(parts, 1, steps=baseline.steps), strict=True):
-        found[part] = [result]
-    again = ["baseline", *sorted(parts, key=lambda part: -found[part][0].dev)[:BEST]]
+    first = trained(parts, 1, steps, arguments)
+    found = {"baseline": [baseline], **{part: [result] for part, result in first.items()}}
+    again = ["baseline", *sorted(parts, key=lambda part: -first[part].dev)[:BEST]]
     for seed in range(2, arguments.seeds + 1):
-        for part, result in zip(again, comparison.trained(again, seed, steps=baseline.steps), strict=True):
+        for part, result in trained(again, seed, steps, arguments).items():
             found[part].append(result)
     dearer = [part for part in parts if part in DEARER]
-    timed = comparison.trained(["baseline", *dearer], 1, minutes=arguments.minutes)[1:]
-    return found, dict(zip(dearer, timed, strict=True))
+    return found, trained(dearer, 1, minutes, arguments)
 
 
 def table(found: dict[str, list[Result]], timed: dict[str, Result], arguments: argparse.Namespace) -> list[str]:
@@ -152,7 +143,7 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_for_next_steps()
     torch.set_num_threads(arguments.threads)
-    lines = table(*compared(Comparison(arguments), arguments), arguments)
+    lines = table(*compared(arguments), arguments)
     (arguments.out / "better.md").write_text("\n".join(lines), encoding="utf-8")
     sys.stdout.write("\n".join(lines))
 

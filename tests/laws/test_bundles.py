@@ -101,7 +101,8 @@ def test_weights_come_back_to_the_bit(architecture: Architecture, tmp_path: Path
 def test_evaluation_is_repeatable(architecture: Architecture) -> None:
     """`eval()` again, `train()` and back, a forward in between: the same bits; with gradients on the same numbers.
 
-    Not the same bits: torch reads a sequence with another kernel of its LSTM then, and products on processors of AMD differ too.
+    Not the same bits: with gradients queries, keys and values are one product (`nn.attention`), whose columns have other last bits on
+    some processors than in three, and torch reads a sequence with another kernel of its LSTM.
     """
     model = architecture.model()
     before = outputs(model)

@@ -104,15 +104,12 @@ class _Fused(torch.autograd.Function):
         with as_it_is(features_ND):
             x_ND, w_VD = features_ND.to(kind), weight_VD.to(kind)
             x_ND, target_N, weight_N = made_up(x_ND, target_N, weight_N)
-            if bias_V is not None:  # as one more feature, which is always 1
-                x_ND = torch.cat([x_ND, torch.ones_like(x_ND[:, :1])], dim=1)
-                w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
+            x_ND, w_VD = with_bias(x_ND, w_VD, bias_V)
             loss_N, grad_x_ND, grad_w_VD = _pass(x_ND, w_VD, target_N, weight_N, smoothing)
-            mean_D = w_VD.float().mean(dim=0) if prior_V is None else prior_V @ w_VD.float()
+            u_V1, mean_D = spread(w_VD, prior_V)
             loss_N -= smoothing * (x_ND.float() @ mean_D)
             grad_x_ND -= smoothing * mean_D if weight_N is None else smoothing * weight_N[:, None] * mean_D
             weighted_ND = x_ND if weight_N is None else x_ND * weight_N[:, None]
-            u_V1 = torch.full_like(grad_w_VD[:, :1], 1 / w_VD.shape[0]) if prior_V is None else prior_V[:, None]
             grad_w_VD.addcmul_(u_V1, weighted_ND.float().sum(dim=0), value=-smoothing)
             total = loss_N.sum() if weight_N is None else (loss_N * weight_N).sum()
         N, D = features_ND.shape
@@ -140,6 +137,21 @@ def made_up(x_ND: Tensor, target_N: Tensor, weight_N: Tensor | None) -> tuple[Te
         functional.pad(target_N, (0, more)),
         functional.pad(weight_N, (0, more)),
     )
+
+
+def with_bias(x_ND: Tensor, w_VD: Tensor, bias_V: Tensor | None) -> tuple[Tensor, Tensor]:
+    """States [..., N, D] and weights of one more feature, which is always 1 and whose weights are the bias; without one, as they are."""
+    if bias_V is None:
+        return x_ND, w_VD
+    with_one_ND = torch.cat([x_ND, torch.ones_like(x_ND[..., :1])], dim=-1)
+    return with_one_ND, torch.cat([w_VD, bias_V.to(w_VD.dtype)[:, None]], dim=1)
+
+
+def spread(w_VD: Tensor, prior_V: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Over what label smoothing is spread: u [V, 1] in float32, by default 1/V; and the mean weights Σᵥ uᵥ wᵥ [D]."""
+    if prior_V is None:
+        return torch.full_like(w_VD[:, :1], 1 / w_VD.shape[0], dtype=torch.float32), w_VD.float().mean(dim=0)
+    return prior_V[:, None], prior_V @ w_VD.float()
 
 
 def _pass(

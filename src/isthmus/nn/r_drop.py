@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.core.runtime import as_it_is, working_dtype
-from isthmus.nn.cross_entropy import chunk, made_up, naive_cross_entropy, powers
+from isthmus.nn.cross_entropy import chunk, made_up, naive_cross_entropy, powers, spread, with_bias
 
 ARRAYS = 4  # so many numbers a word and position are held at once
 
@@ -102,12 +102,9 @@ class _Fused(torch.autograd.Function):
             x_2ND, w_VD = features_2ND.to(kind), weight_VD.to(kind)
             x_2ND, target_N, weight_N = made_up(x_2ND, target_N, weight_N)
             weight_N = torch.ones_like(target_N, dtype=torch.float32) if weight_N is None else weight_N
-            if bias_V is not None:  # as one more feature, which is always 1
-                x_2ND = torch.cat([x_2ND, torch.ones_like(x_2ND[..., :1])], dim=-1)
-                w_VD = torch.cat([w_VD, bias_V.to(kind)[:, None]], dim=1)
+            x_2ND, w_VD = with_bias(x_2ND, w_VD, bias_V)
             loss_N, grad_x_2ND, grad_w_VD = _pass(x_2ND, w_VD, target_N, weight_N, smoothing, strength)
-            mean_D = w_VD.float().mean(dim=0) if prior_V is None else prior_V @ w_VD.float()
-            u_V1 = torch.full_like(grad_w_VD[:, :1], 1 / w_VD.shape[0]) if prior_V is None else prior_V[:, None]
+            u_V1, mean_D = spread(w_VD, prior_V)
             sum_ND = x_2ND.float().sum(dim=0)
             loss_N -= smoothing / 2 * (sum_ND @ mean_D)
             grad_x_2ND -= smoothing / 2 * weight_N[:, None] * mean_D
