@@ -28,7 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from isthmus.train.job import Job
+    from isthmus.train.state import TrainingState
 
 RECIPE = """
 about = "the speed of training"
@@ -57,9 +60,20 @@ NAMES = {"float32": {"hf": "fp32", "eole": "fp32"}, "bfloat16": {"hf": "autocast
 
 def ours(size: str, precision: str, seconds: float, threads: int, changes: list[str]) -> dict[str, float]:
     """One steady-state measurement in this process."""
+    from isthmus.core.memory import Gauge
+
+    job, vocabulary = prepared(size, precision, threads, changes)
+    tokens = steady(job, seconds)
+    flops = operations(size, vocabulary, *tokens)
+    memory, peak = Gauge("cpu").peak(), ceiling(precision)
+    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak, "memory": memory}
+
+
+def prepared(size: str, precision: str, threads: int, changes: list[str]) -> tuple[Job, int]:
+    """What is trained, and the size of its vocabulary."""
     import torch
 
-    from isthmus.core.memory import Gauge, keep_for_next_steps
+    from isthmus.core.memory import keep_for_next_steps
     from isthmus.core.runtime import Runtime, seeded
     from isthmus.model.build import build
     from isthmus.train.job import Job, Place
@@ -75,20 +89,27 @@ def ours(size: str, precision: str, seconds: float, threads: int, changes: list[
     path.write_text(RECIPE.replace("SIZE", size), encoding="utf-8")
     recipe = load_recipe(path, changes)
     found = corpora(recipe, folder, folder)
-    prepared = prepare(recipe, found, codec_of(recipe, found.train, folder), folder)
-    vocabulary = prepared.codec.source.vocabulary.size
+    data = prepare(recipe, found, codec_of(recipe, found.train, folder), folder)
+    vocabulary = data.codec.source.vocabulary.size
     with seeded(1):
         model = build(recipe.model, vocabulary, vocabulary)
     runtime = Runtime("cpu", "bfloat16" if precision == "bfloat16" else "float32", "highest", threads)
-    job = Job(model, CrossEntropy(0.1), prepared.train, (), recipe.train, runtime, Place(folder / "run"))
-    tokens = steady(job, seconds)
-    flops = operations(size, vocabulary, *tokens)
-    memory, peak = Gauge("cpu").peak(), ceiling(precision)
-    return {"tok_s": tokens[1], "gflops": flops / 1e9, "ceiling": peak / 1e9, "share": flops / peak, "memory": memory}
+    return Job(model, CrossEntropy(0.1), data.train, (), recipe.train, runtime, Place(folder / "run")), vocabulary
 
 
 def steady(job: Job, seconds: float) -> tuple[float, float]:
     """Source and target tokens a second of a job's updates, after the first ones."""
+    updates = updated(job)
+    for _ in range(WARM_UP):
+        state = next(updates)
+    sources, targets, begin = state.source_tokens, state.target_tokens, time.perf_counter()
+    while (spent := time.perf_counter() - begin) < seconds:
+        state = next(updates)
+    return (state.source_tokens - sources) / spent, (state.target_tokens - targets) / spent
+
+
+def updated(job: Job) -> Iterator[TrainingState]:
+    """The state after each update of a training without end."""
     from isthmus.data.prefetch import prefetch
     from isthmus.train.job import parts_of
     from isthmus.train.lanes import onwards
@@ -97,12 +118,9 @@ def steady(job: Job, seconds: float) -> tuple[float, float]:
 
     parts, state = parts_of(job), TrainingState()
     feed = prefetch(onwards(job.batches, state.position))
-    for _ in range(WARM_UP):
+    while True:
         state, _event = update(job, parts, state, feed)
-    sources, targets, begin = state.source_tokens, state.target_tokens, time.perf_counter()
-    while (spent := time.perf_counter() - begin) < seconds:
-        state, _event = update(job, parts, state, feed)
-    return (state.source_tokens - sources) / spent, (state.target_tokens - targets) / spent
+        yield state
 
 
 def operations(size: str, vocabulary: int, source: float, target: float) -> float:
