@@ -7,7 +7,8 @@
 The baseline is `recipes/multi30k-en-de.toml` without its average; every part changes one thing of it. The baseline is trained for the
 minutes asked for, and everything else for as many steps as it made. What makes a step dearer is trained for the minutes too; for all
 else the two are the same, within what a step's time varies (its speed is shown). The baseline and the two parts with the best score
-on the *validation* set after equal steps get further seeds. The test set is scored and never chosen by.
+on the *validation* set after equal steps get further seeds, of those that change the training and not only what is kept at its end.
+The test set is scored and never chosen by.
 
 Each budget and seed is a study (`isthmus study`) in FOLDER; what has been trained there is not trained again, and a stopped run goes on.
 """
@@ -48,6 +49,7 @@ PARTS: dict[str, dict[str, Any]] = {
     },
 }
 DEARER = ("r-drop", "scheduled-sampling")  # more than one pass a step
+KEPT = ("average-of-last-5", "average-of-best-5")  # trained as the baseline is: only what is kept at the end differs
 BEST = 2  # parts that get further seeds
 
 
@@ -96,7 +98,8 @@ def compared(arguments: argparse.Namespace) -> tuple[dict[str, list[Result]], di
     parts = [part for part in arguments.parts if part != "baseline"]
     first = trained(parts, 1, steps, arguments)
     found = {"baseline": [baseline], **{part: [result] for part, result in first.items()}}
-    again = ["baseline", *sorted(parts, key=lambda part: -first[part].dev)[:BEST]]
+    ranked = sorted((part for part in parts if part not in KEPT), key=lambda part: -first[part].dev)
+    again = ["baseline", *ranked[:BEST]]
     for seed in range(2, arguments.seeds + 1):
         for part, result in trained(again, seed, steps, arguments).items():
             found[part].append(result)
