@@ -51,7 +51,14 @@ def setting(out: Path) -> str:
 
 def test_training_shows_progress_and_ends_with_scores_and_what_to_do(trained: Done, folder: Path) -> None:
     assert trained.out == ""
-    for shown in ("step 150/180", "finished after 180 steps", "word-error", "isthmus generate whole", "Traceback"):
+    said = (
+        "of their positions are pieces",
+        "step 150/180",
+        "finished after 180 steps",
+        "word-error",
+        "isthmus generate whole",
+    )
+    for shown in (*said, "Traceback"):
         assert (shown in trained.err) == (shown != "Traceback"), trained.err
     assert json.loads((folder / "whole" / "report.json").read_text(encoding="utf-8"))["scores"][0]["value"] < 20
 

@@ -5,6 +5,7 @@ B batch, S source, T target.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,15 @@ class Batch:
     weight_B: Tensor
     index_B: Tensor
 
-    @property
-    def real_share(self) -> float:
-        """The share of the positions, of both sides, that are not padding."""
-        real = int(self.source.lengths_B.sum()) + int(self.target.lengths_B.sum())
-        return real / (self.source.ids_BT.numel() + self.target.ids_BT.numel())
+
+def real_share(batches: Iterable[Batch]) -> float:
+    """The share of the positions of some batches, one or more, both sides together, that are not padding."""
+    real = positions = 0
+    for batch in batches:
+        for side in (batch.source, batch.target):
+            real += int(side.lengths_B.sum())
+            positions += side.ids_BT.numel()
+    return real / positions
 
 
 def collate(block: Block, rows: Index, index: Index, start: int) -> Batch:

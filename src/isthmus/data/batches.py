@@ -114,15 +114,6 @@ class Batches:
         """How many batches an epoch has."""
         return sum(len(self._plan(pool, epoch)) for pool in self._pools(epoch))
 
-    def real_share(self, epoch: int) -> float:
-        """The share of the positions of an epoch, both sides together, that are not padding."""
-        real = padded = 0
-        for pool in self._pools(epoch):
-            real += int(pool.source.sum() + pool.target.sum())
-            for rows in self._plan(pool, epoch):
-                padded += len(rows) * int(pool.source[rows].max() + pool.target[rows].max())
-        return real / padded
-
     def _pools(self, epoch: int) -> Iterator[_Pool]:
         """Blocks of examples in random order, gathered into pools."""
         size = max(1, self._config.pool // _BLOCKS_A_POOL)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from isthmus.core.errors import ConfigError, DataError
 from isthmus.core.padded import Padded
-from isthmus.data.batches import Batch, BatchConfig, Batches
+from isthmus.data.batch import Batch, real_share
+from isthmus.data.batches import BatchConfig, Batches
 from isthmus.data.cache import Encoded, encode
 from isthmus.data.codec import Codec
 from isthmus.data.corpora import Corpus
@@ -116,14 +117,22 @@ def test_blocks_and_batches_are_shuffled(tmp_path: Path) -> None:
 
 def test_sorting_leaves_little_padding(tmp_path: Path) -> None:
     source = encoded(tmp_path, 1009)
-    sorted_share = Batches(source, codec(), BatchConfig(tokens=61), 7).real_share(0)
     small_pools = Batches(source, codec(), BatchConfig(tokens=61, pool=10), 7)
-    assert sorted_share > 0.9 > small_pools.real_share(0)
-    found = list(small_pools.epoch(0))
-    real = sum(int(batch.source.lengths_B.sum() + batch.target.lengths_B.sum()) for batch in found)
-    padded = sum(batch.source.ids_BT.numel() + batch.target.ids_BT.numel() for batch in found)
-    assert small_pools.real_share(0) == pytest.approx(real / padded)
-    assert found[0].real_share <= 1
+    assert (
+        real_share(Batches(source, codec(), BatchConfig(tokens=61), 7).epoch(0))
+        > 0.9
+        > real_share(small_pools.epoch(0))
+    )
+
+
+def test_the_share_of_real_positions_is_that_of_all_batches_together() -> None:
+    def batch(source: list[list[int]], target: list[list[int]]) -> Batch:
+        sides = Padded.of(source), Padded.of(target), Padded.of(target)
+        return Batch(*sides, torch.ones(len(source)), torch.arange(len(source)))
+
+    one, other = batch([[5, 6, 7], [5]], [[8], [8]]), batch([[5]], [[8, 9, 9, 9]])
+    assert real_share([one]) == 6 / 8
+    assert real_share([one, other]) == 11 / 13
 
 
 def test_corpora_are_seen_as_often_as_they_weigh(tmp_path: Path) -> None:
@@ -181,10 +190,7 @@ def test_batches_are_as_tight_when_sampling(tmp_path: Path) -> None:
     """They are planned for the segmentations that are shown, not for the usual ones."""
     batches, made = sampling(tmp_path)
     plain = Batches(batches._encoded, made, BatchConfig(tokens=97, pool=67), 7)
-    assert batches.real_share(0) > plain.real_share(0) - 0.05
-    real = sum(int(batch.source.lengths_B.sum() + batch.target.lengths_B.sum()) for batch in batches.epoch(0))
-    padded = sum(batch.source.ids_BT.numel() + batch.target.ids_BT.numel() for batch in batches.epoch(0))
-    assert batches.real_share(0) == pytest.approx(real / padded)
+    assert real_share(batches.epoch(0)) > real_share(plain.epoch(0)) - 0.05
 
 
 def test_sampling_without_text_is_an_error(tmp_path: Path) -> None:
