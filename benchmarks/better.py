@@ -49,7 +49,6 @@ PARTS: dict[str, dict[str, Any]] = {
     },
 }
 DEARER = ("r-drop", "scheduled-sampling")  # more than one pass a step
-KEPT = ("average-of-last-5", "average-of-best-5")  # trained as the baseline is: only what is kept at the end differs
 BEST = 2  # parts that get further seeds
 
 
@@ -98,7 +97,7 @@ def compared(arguments: argparse.Namespace) -> tuple[dict[str, list[Result]], di
     parts = [part for part in arguments.parts if part != "baseline"]
     first = trained(parts, 1, steps, arguments)
     found = {"baseline": [baseline], **{part: [result] for part, result in first.items()}}
-    ranked = sorted((part for part in parts if part not in KEPT), key=lambda part: -first[part].dev)
+    ranked = sorted((part for part in parts if "train.average" not in PARTS[part]), key=lambda part: -first[part].dev)
     again = ["baseline", *ranked[:BEST]]
     for seed in range(2, arguments.seeds + 1):
         for part, result in trained(again, seed, steps, arguments).items():

@@ -19,6 +19,7 @@ from isthmus.core.files import write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
 from isthmus.core.team import Team, joined
 from isthmus.data.batch import real_share
+from isthmus.data.batches import Batches
 from isthmus.data.codec import Codec
 from isthmus.data.example import Example
 from isthmus.evaluate.report import Report
@@ -30,10 +31,8 @@ from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.train.events import Event, Stopped, StopReason, Validated
 from isthmus.train.interrupt import interruptible
 from isthmus.train.job import Job, Place
-from isthmus.train.lanes import onwards
 from isthmus.train.objective import build_objective
 from isthmus.train.progress import shown
-from isthmus.train.state import Position
 from isthmus.train.track import build_tracker, tracked
 from isthmus.train.trainer import resumed_runtime, train
 from isthmus.train.validate import LossValidator, Validator
@@ -147,7 +146,7 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
                 recipe = with_tokens(recipe, max(memory.tokens, prepared.encoded_dev.longest))
                 prepared = laid_out_again(prepared, recipe)
                 job = _job(recipe, found, prepared, place, team, start)
-            console.print(_filled(job), markup=False, highlight=False, soft_wrap=True)
+            console.print(_filled(recipe, prepared), markup=False, highlight=False, soft_wrap=True)
         if request.minutes is not None and not (out / RESOLVED).is_file():
             steps = int(team.told(str(steps_for(job, request.minutes))))
             recipe = within(recipe, steps)
@@ -165,9 +164,10 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
         return Fitted(out / "best", reason, scored, answered=answered)
 
 
-def _filled(job: Job) -> str:
-    """How much of the first batches that this process reads is not padding."""
-    first = [batch for _, batch in islice(onwards(job.batches, Position()), LOOKED_AT) if batch is not None]
+def _filled(recipe: Recipe, prepared: Prepared) -> str:
+    """How much of the first batches is not padding, in the usual segmentation; of a corpus in shards, of the first lane."""
+    batches = Batches(prepared.own[0], prepared.codec, recipe.data.batch, recipe.data.seed)
+    first = list(islice(batches.epoch(0), LOOKED_AT))
     return f"batches: {real_share(first):.1%} of their positions are pieces, the rest is padding (in the first {len(first)})"
 
 
