@@ -3,12 +3,13 @@
     python benchmarks/quality.py                                      # recipes/multi30k-en-de.toml, 3 seeds, all its steps
     python benchmarks/quality.py --steps 300 --every 50 --seeds 1 --change train.schedule.warmup=100     # a short form
     python benchmarks/quality.py --out FOLDER                         # keeps the runs; the same command goes on from there
+    python benchmarks/quality.py --trained RUN [RUN ...]              # the fast path of seeds 1, 2, ... is trained already
 
 The fast path is what `isthmus train` does on this machine: the precision that the probe chooses (or `--precision`), the fused loss. The
 reference path computes in float32 with products of the highest precision, and its loss is the equation over whole log-probabilities, by
-autograd. Both see the same examples in the same order, and choose their best model by its loss. Two curves agree if their mean
-difference is no larger than what the seeds of the reference path differ by; both figures are printed for every validation, and the
-final scores on the test set at the end.
+autograd. Both see the same examples in the same order, and choose their best model by its loss (`--trained`: by what that run's recipe
+says). Two curves agree if their mean difference is no larger than what the seeds of the reference path differ by; both figures are
+printed for every validation, and the final scores on the test set at the end.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -81,16 +83,38 @@ def learned(recipe: Recipe, found: Corpora, prepared: Prepared, fast: bool, prec
         model = build(recipe.model, vocabularies.source.vocabulary.size, vocabularies.target.vocabulary.size)
     validators = (LossValidator(prepared.dev, runtime),)
     job = Job(model, objective, prepared.train, validators, recipe.train, runtime, Place(out))
-    best = out / "best"
     for event in train(job):
         if isinstance(event, Validated):
             sys.stderr.write(f"{out.name}: step {event.step}, loss {event.scores['loss']:.4f}\n")
             if event.best:
-                Bundle(job.model, recipe.model, prepared.codec, {}, {}).save(best)
+                Bundle(job.model, recipe.model, prepared.codec, {}, {}).save(out / "best")
+    return curve(recipe, found, runtime, out)
+
+
+def taught(recipe: Recipe, found: Corpora, run: Path) -> Curve:
+    """The curve of a finished run of `isthmus train`."""
+    runtime, theirs = resumed_runtime(run), load_recipe(run / "recipe.toml")
+    if runtime is None or trains(theirs) != trains(recipe):
+        raise SystemExit(f"{run} is no run of this recipe with train.log_every=1 and seed {recipe.train.seed}")
+    found_out = curve(recipe, found, runtime, run)
+    if recipe.train.steps not in found_out.updates:
+        raise SystemExit(f"{run} has not ended")
+    return found_out
+
+
+def trains(recipe: Recipe) -> dict[str, Any]:
+    """What a recipe says of training; the choice of the best model is no part of it."""
+    said = recipe.model_dump(include={"model", "tokenizer", "codec", "data", "train"})
+    said["train"].pop("select")
+    return said
+
+
+def curve(recipe: Recipe, found: Corpora, runtime: Runtime, out: Path) -> Curve:
+    """What the folder of a run tells of it."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     updates = {line["step"]: line["loss"] for line in lines if line["event"] == "stepped"}
     validations = {line["step"]: line["scores"]["loss"] for line in lines if line["event"] == "validated"}
-    return Curve(updates, validations, scores(recipe, found, best, runtime))
+    return Curve(updates, validations, scores(recipe, found, out / "best", runtime))
 
 
 def scores(recipe: Recipe, found: Corpora, best: Path, runtime: Runtime) -> dict[str, float]:
@@ -146,7 +170,17 @@ def main() -> None:
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16"], default="auto")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--out", type=Path)
+    parser.add_argument(
+        "--trained",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="runs of `isthmus train` with train.log_every=1",
+    )
     arguments = parser.parse_args()
+    if arguments.trained and len(arguments.trained) != arguments.seeds:
+        parser.error(f"--trained names {len(arguments.trained)} runs, --seeds {arguments.seeds}: one run for each seed")
     keep_for_next_steps()
     torch.set_num_threads(arguments.threads)
     with tempfile.TemporaryDirectory() as temporary:
@@ -162,6 +196,9 @@ def main() -> None:
             found = corpora(recipe, arguments.recipe.parent, out)
             prepared = prepare(recipe, found, codec_of(recipe, found.train, out), out)
             for fast in (True, False):
+                if fast and arguments.trained:
+                    curves[fast].append(taught(recipe, found, arguments.trained[seed - 1]))
+                    continue
                 folder = out / f"{'fast' if fast else 'reference'}-{seed}"
                 curves[fast].append(learned(recipe, found, prepared, fast, arguments.precision, folder))
         tell(curves[True], curves[False], arguments.every or recipe.train.validate_every)
