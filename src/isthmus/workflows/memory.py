@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from isthmus.core.config import parse
 from isthmus.core.errors import ConfigError
 from isthmus.core.memory import Gauge
 from isthmus.core.padded import Padded
+from isthmus.core.team import Team
 from isthmus.data.batches import Batch
 from isthmus.text.vocabulary import UNK
 from isthmus.train.average import BestAverage, LastAverage
 from isthmus.train.config import TrainingConfig
-from isthmus.train.job import Job, Place, parts_of
+from isthmus.train.job import Job, Parts, Place, parts_of
 from isthmus.train.state import Position, TrainingState
 from isthmus.train.trainer import update
 
@@ -29,7 +33,7 @@ LEAST, MOST = 512, 1 << 14  # positions of a batch between which `auto` chooses
 BATCHES = 100  # but so many batches an epoch has at least
 NARROWER = 0.6  # each batch tried is so much narrower than the one before it
 NARROWEST = 4
-GROWTH = 4.3  # so many times what trying adds does a run add on a CPU, as batches of ever other shapes pass (see docs/decisions.md)
+GROWTH = 4.5  # so many times what batches add when tried do they add in a run on a CPU, as ever other shapes pass (docs/decisions.md)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ def weighed(job: Job, tokens: int, longest: int) -> Weighed:
         ConfigError: they do not fit into the memory.
     """
     scale, smaller = _Scale(job, longest), max(longest, tokens // 4)
-    if smaller < tokens and (expected := scale.expected(scale.peak(smaller), tokens / smaller)) > scale.limit:
+    if smaller < tokens and (expected := scale.taken(smaller).at(tokens / smaller)) > scale.limit:
         raise ConfigError(
             "batches of this size do not fit into the memory",
             expected=f"at most {_gigabytes(scale.limit)}",
@@ -73,7 +77,7 @@ def weighed(job: Job, tokens: int, longest: int) -> Weighed:
             where="data.batch.tokens",
             fix='lower it, or set it to "auto"; train.accumulate keeps updates as large as before',
         )
-    return Weighed(tokens, scale.peak(tokens), scale.limit)
+    return Weighed(tokens, scale.taken(tokens).at(1.0), scale.limit)
 
 
 def fitted(job: Job, longest: int, pieces: int) -> Weighed:
@@ -85,11 +89,23 @@ def fitted(job: Job, longest: int, pieces: int) -> Weighed:
         pieces: of an epoch, on the side that has more.
     """
     scale, tokens = _Scale(job, longest), max(LEAST, longest)
-    peak = scale.peak(tokens)
-    while 2 * tokens <= min(MOST, pieces // BATCHES) and scale.expected(peak, 2.0) <= scale.limit:
+    taken = scale.taken(tokens)
+    while 2 * tokens <= min(MOST, pieces // BATCHES) and taken.at(2.0) <= scale.limit:
         tokens *= 2
-        peak = scale.peak(tokens)
-    return Weighed(tokens, peak, scale.limit)
+        taken = scale.taken(tokens)
+    return Weighed(tokens, taken.at(1.0), scale.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Bytes that training takes at its peak: those that it takes whatever the batches are, and those of the batches tried."""
+
+    fixed: int
+    growing: int
+
+    def at(self, times: float) -> int:
+        """The peak of batches so many times as large."""
+        return self.fixed + int(times * self.growing)
 
 
 class _Scale:
@@ -100,14 +116,10 @@ class _Scale:
         self._gauge = Gauge(job.runtime.device)
         self._gauge.reset()
         self._before = self._gauge.peak()
-        self.limit = self._agreed(int(SHARE * (self._before + self._gauge.room() // job.team.size)))
+        (self.limit,) = self._agreed(int(SHARE * (self._before + self._gauge.room() // job.team.size)))
 
-    def expected(self, peak: int, times: float) -> int:
-        """The peak of batches so many times as large as those that had this peak."""
-        return self._before + int(times * (peak - self._before))
-
-    def peak(self, tokens: int) -> int:
-        """The most bytes taken in a few updates with the largest batches, long rows first, and by snapshots for the average."""
+    def taken(self, tokens: int) -> _Taken:
+        """What a few updates with the largest batches take, long rows first, and snapshots for the average."""
         self._gauge.reset()
         model = copy.deepcopy(self._job.model)
         widths, size = _widths(self._longest), self._job.team.size
@@ -123,10 +135,26 @@ class _Scale:
         snapshots = average.count if isinstance(average, LastAverage | BestAverage) else 0
         growth = GROWTH if self._job.runtime.device == "cpu" else 1.0
         added = self._gauge.peak() - self._before
-        return self._agreed(self._before + int(growth * added) + snapshots * weights)
+        held = min(_held(parts, job.team), added)
+        return _Taken(*self._agreed(self._before + held + snapshots * weights, int(growth * (added - held))))
 
-    def _agreed(self, count: int) -> int:
-        return int(self._job.team.told(str(count)))
+    def _agreed(self, *counts: int) -> list[int]:
+        return [int(count) for count in self._job.team.told(" ".join(map(str, counts))).split()]
+
+
+def _held(parts: Parts, team: Team) -> int:
+    """Bytes of weights, gradients (twice where a message adds them up), the optimiser and the average."""
+    weights = _bytes(parts.parameters.values())
+    messages = weights if team.size > 1 and not team.shards else 0
+    return (
+        2 * weights + messages + _bytes(parts.optimiser.tensors().values()) + _bytes(parts.average.tensors().values())
+    )
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    """Of that part of them which this process has."""
+    own = (tensor.to_local() if isinstance(tensor, DTensor) else tensor for tensor in tensors)
+    return sum(tensor.numel() * tensor.element_size() for tensor in own)
 
 
 def _widths(longest: int) -> list[int]:

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from isthmus.core.errors import ConfigError
-from isthmus.train.job import Job
+from isthmus.core.team import ALONE, Team
+from isthmus.train.job import Job, parts_of
+from isthmus.train.state import Position, TrainingState
+from isthmus.train.trainer import update
 from isthmus.workflows import memory
 from isthmus.workflows.memory import GROWTH, LEAST, fitted, weighed
-from tests.unit.train.toy import toy_config, toy_job
+from tests.unit.train.toy import ToyBatches, toy_config, toy_job
 
 
 @dataclass
@@ -36,9 +39,10 @@ class Scripted:
         return self.room_
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, shows: list[int], room: int) -> Scripted:
+def scripted(monkeypatch: pytest.MonkeyPatch, shows: list[int], room: int, held: int = 0) -> Scripted:
     gauge = Scripted(shows, room)
     monkeypatch.setattr(memory, "Gauge", lambda device: gauge)
+    monkeypatch.setattr(memory, "_held", lambda parts, team: held)
     return gauge
 
 
@@ -51,7 +55,7 @@ WEIGHED = """
 import sys
 from pathlib import Path
 from isthmus.workflows.memory import weighed
-from tests.unit.train.toy import toy_config, toy_job
+from tests.unit.train.toy import ToyBatches, toy_config, toy_job
 job = toy_job(Path(sys.argv[1]), toy_config(accumulate=3))
 small, large = (weighed(job, tokens, 6) for tokens in (256, 1 << 16))
 print(small.peak, large.peak, large.limit)
@@ -111,6 +115,27 @@ def test_what_the_process_had_before_does_not_grow_with_the_batches(job: Job, mo
     """As in a study, whose earlier runs have left five gigabytes with the process."""
     scripted(monkeypatch, [5000 << 20, 5100 << 20, 5400 << 20], room=4000 << 20)
     assert weighed(job, 4096, 6).peak == (5000 << 20) + int((400 << 20) * GROWTH)
+
+
+def test_what_weights_and_their_optimiser_take_does_not_grow_with_the_batches(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `base`, whose weights take far more than small batches."""
+    scripted(monkeypatch, [100 << 20, 1000 << 20, 1200 << 20], room=4000 << 20, held=800 << 20)
+    assert weighed(job, 4096, 6).peak == (900 << 20) + int((300 << 20) * GROWTH)  # a quarter: 900 + 4 * 100 * GROWTH
+    scripted(monkeypatch, [100 << 20, 1000 << 20], room=2000 << 20, held=800 << 20)
+    with pytest.raises(ConfigError, match=r"about 2\.83 GB for 4,096 positions"):
+        weighed(job, 4096, 6)
+
+
+def test_held_are_weights_gradients_moments_and_the_average(tmp_path: Path) -> None:
+    job = toy_job(tmp_path, toy_config(average={"kind": "ema"}))
+    parts = parts_of(job)
+    weights = 4 * sum(parameter.numel() for parameter in job.model.parameters())
+    assert memory._held(parts, ALONE) == pytest.approx(2 * weights, rel=0.01)  # nothing has been stepped
+    update(job, parts, TrainingState(), ((Position(), batch) for batch in ToyBatches().epoch(0)))
+    assert memory._held(parts, ALONE) == pytest.approx(5 * weights, rel=0.01)
+    assert memory._held(parts, Team(0, 2)) - memory._held(parts, ALONE) == weights
 
 
 def test_snapshots_for_an_average_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
