@@ -96,10 +96,10 @@ def taught(recipe: Recipe, found: Corpora, run: Path) -> Curve:
     runtime, theirs = resumed_runtime(run), load_recipe(run / "recipe.toml")
     if runtime is None or trains(theirs) != trains(recipe):
         raise SystemExit(f"{run} is no run of this recipe with train.log_every=1 and seed {recipe.train.seed}")
-    found_out = curve(recipe, found, runtime, run)
-    if recipe.train.steps not in found_out.updates:
+    result = curve(recipe, found, runtime, run)
+    if recipe.train.steps not in result.updates:
         raise SystemExit(f"{run} has not ended")
-    return found_out
+    return result
 
 
 def trains(recipe: Recipe) -> dict[str, Any]:
@@ -195,10 +195,9 @@ def main() -> None:
             recipe = load_recipe(arguments.recipe, changes)
             found = corpora(recipe, arguments.recipe.parent, out)
             prepared = prepare(recipe, found, codec_of(recipe, found.train, out), out)
-            for fast in (True, False):
-                if fast and arguments.trained:
-                    curves[fast].append(taught(recipe, found, arguments.trained[seed - 1]))
-                    continue
+            if arguments.trained:
+                curves[True].append(taught(recipe, found, arguments.trained[seed - 1]))
+            for fast in (False,) if arguments.trained else (True, False):
                 folder = out / f"{'fast' if fast else 'reference'}-{seed}"
                 curves[fast].append(learned(recipe, found, prepared, fast, arguments.precision, folder))
         tell(curves[True], curves[False], arguments.every or recipe.train.validate_every)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from isthmus.core.config import parse
@@ -135,20 +135,19 @@ class _Scale:
         snapshots = average.count if isinstance(average, LastAverage | BestAverage) else 0
         growth = GROWTH if self._job.runtime.device == "cpu" else 1.0
         added = self._gauge.peak() - self._before
-        held = min(_held(parts, job.team), added)
+        held = min(_held(model, parts, job.team), added)
         return _Taken(*self._agreed(self._before + held + snapshots * weights, int(growth * (added - held))))
 
     def _agreed(self, *counts: int) -> list[int]:
         return [int(count) for count in self._job.team.told(" ".join(map(str, counts))).split()]
 
 
-def _held(parts: Parts, team: Team) -> int:
-    """Bytes of weights, gradients (twice where a message adds them up), the optimiser and the average."""
-    weights = _bytes(parts.parameters.values())
-    messages = weights if team.size > 1 and not team.shards else 0
-    return (
-        2 * weights + messages + _bytes(parts.optimiser.tensors().values()) + _bytes(parts.average.tensors().values())
-    )
+def _held(model: nn.Module, parts: Parts, team: Team) -> int:
+    """Bytes of weights, of gradients (twice where a message adds them up), of the optimiser and of the average."""
+    gradients = _bytes(parts.parameters.values())
+    messages = gradients if team.size > 1 and not team.shards else 0
+    kept = _bytes([*parts.optimiser.tensors().values(), *parts.average.tensors().values()])
+    return _bytes(model.parameters()) + gradients + messages + kept
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

@@ -42,7 +42,7 @@ class Scripted:
 def scripted(monkeypatch: pytest.MonkeyPatch, shows: list[int], room: int, held: int = 0) -> Scripted:
     gauge = Scripted(shows, room)
     monkeypatch.setattr(memory, "Gauge", lambda device: gauge)
-    monkeypatch.setattr(memory, "_held", lambda parts, team: held)
+    monkeypatch.setattr(memory, "_held", lambda model, parts, team: held)
     return gauge
 
 
@@ -55,7 +55,7 @@ WEIGHED = """
 import sys
 from pathlib import Path
 from isthmus.workflows.memory import weighed
-from tests.unit.train.toy import ToyBatches, toy_config, toy_job
+from tests.unit.train.toy import toy_config, toy_job
 job = toy_job(Path(sys.argv[1]), toy_config(accumulate=3))
 small, large = (weighed(job, tokens, 6) for tokens in (256, 1 << 16))
 print(small.peak, large.peak, large.limit)
@@ -129,13 +129,23 @@ def test_what_weights_and_their_optimiser_take_does_not_grow_with_the_batches(
 
 
 def test_held_are_weights_gradients_moments_and_the_average(tmp_path: Path) -> None:
+    def held(team: Team = ALONE) -> int:
+        return memory._held(job.model, parts, team)
+
     job = toy_job(tmp_path, toy_config(average={"kind": "ema"}))
     parts = parts_of(job)
     weights = 4 * sum(parameter.numel() for parameter in job.model.parameters())
-    assert memory._held(parts, ALONE) == pytest.approx(2 * weights, rel=0.01)  # nothing has been stepped
+    assert held() == pytest.approx(2 * weights, rel=0.01)  # nothing has been stepped
     update(job, parts, TrainingState(), ((Position(), batch) for batch in ToyBatches().epoch(0)))
-    assert memory._held(parts, ALONE) == pytest.approx(5 * weights, rel=0.01)
-    assert memory._held(parts, Team(0, 2)) - memory._held(parts, ALONE) == weights
+    assert held() == pytest.approx(5 * weights, rel=0.01)
+    assert held(Team(0, 2)) - held() == weights
+
+
+def test_frozen_weights_have_no_gradients_to_hold(job: Job) -> None:
+    job.model.requires_grad_(requires_grad=False)
+    job.model.decoder.requires_grad_(requires_grad=True)
+    numbers, trained = (4 * sum(p.numel() for p in part.parameters()) for part in (job.model, job.model.decoder))
+    assert memory._held(job.model, parts_of(job), ALONE) == numbers + trained
 
 
 def test_snapshots_for_an_average_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
