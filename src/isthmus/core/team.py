@@ -28,12 +28,14 @@ class Team:
         size: how many there are.
         device: where messages live: `cpu`, or this process's GPU.
         shards: whether each process holds only a part of the weights between passes.
+        sharing: how many of them take from one memory: on a CPU those of this machine; a GPU has one process.
     """
 
     rank: int = 0
     size: int = 1
     device: str = "cpu"
     shards: bool = False
+    sharing: int = 1
 
     @property
     def first(self) -> bool:
@@ -129,6 +131,7 @@ def joined(shards: bool = False) -> Iterator[Team]:
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     try:
-        yield Team(distributed.get_rank(), size, device, shards)
+        here = 1 if cuda else int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+        yield Team(distributed.get_rank(), size, device, shards, here)
     finally:
         distributed.destroy_process_group()

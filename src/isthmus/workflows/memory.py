@@ -116,7 +116,7 @@ class _Scale:
         self._gauge = Gauge(job.runtime.device)
         self._gauge.reset()
         self._before = self._gauge.peak()
-        (self.limit,) = self._agreed(int(SHARE * (self._before + self._gauge.room() // job.team.size)))
+        (self.limit,) = self._agreed(int(SHARE * (self._before + self._gauge.room() // job.team.sharing)))
 
     def taken(self, tokens: int) -> _Taken:
         """What a few updates with the largest batches take, long rows first, and snapshots for the average."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -109,6 +109,13 @@ def test_what_will_not_fit_is_refused_before_it_is_tried(job: Job, monkeypatch: 
     assert "data.batch.tokens" in message
     assert 'set it to "auto"' in message
     assert len(gauge.asked) == 2
+
+
+def test_processes_that_share_a_memory_divide_what_is_free(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 8 processes, 4 on each of 2 machines: what is free on this one is for 4."""
+    monkeypatch.setattr(Team, "told", lambda self, text: text)
+    scripted(monkeypatch, [100], room=1000)
+    assert memory._Scale(replace(job, team=Team(0, 8, sharing=4)), 6).limit == int(0.8 * (100 + 1000 // 4))
 
 
 def test_what_the_process_had_before_does_not_grow_with_the_batches(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
