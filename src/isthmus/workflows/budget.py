@@ -71,9 +71,8 @@ def steps_for(job: Job, minutes: float) -> int:
 def _step_seconds(job: Job) -> float:
     """The mean time of a step, from a few with batches of every length, the slowest and fastest left out."""
     total = WARM_UP + MEASURED
-    config = TrainingConfig(
-        steps=total, validate_every=total + 1, accumulate=job.config.accumulate, seed=job.config.seed
-    )
+    length = {"steps": total, "validate_every": total + 1, "checkpoint_every": None}
+    config = parse(TrainingConfig, {**job.config.model_dump(), **length}, "train")
     marks: list[float] = []
     for event, _ in zip(train(replace(job, config=config)), count(), strict=False):
         del event
