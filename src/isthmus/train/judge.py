@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -40,10 +41,12 @@ def _judge(
 ) -> Generator[Event, None, tuple[float, Best | None]]:
     """Validate some weights, and tell of it while the model holds them; return their merit and the best so far.
 
-    Of equals the later is the best: it has learned longer.
+    Of equals the later is the best: it has learned longer. Where several processes train, all go by what the first one finds: on
+    processors of other kinds a score may differ in its last bit, and with it what is the best and when to stop.
     """
     with holding(parts.parameters, weights), parts.gathered():
-        scores, samples = _scores(job)
+        scores, samples = _scores(job) if job.team.first else ({}, ())
+        scores = json.loads(job.team.told(json.dumps(scores)))
         merit = _merit(job, scores, state.step)
         is_best = state.best is None or merit >= _signed(job.config, state.best.score)
         event = Validated(state.step, scores, samples, is_best, averaged=weights is not None)

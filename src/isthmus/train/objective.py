@@ -149,7 +149,7 @@ class ScheduledSampling:
         memory = model.encode(batch.source)
         with torch.no_grad():
             decoded, _ = model.step(batch.target_in.ids_BT, model.start(memory, remember=False))
-            said_BT = model.head.log_probs(decoded).argmax(dim=-1)
+            said_BT = torch.cat([log_p_BTV.argmax(dim=-1) for _, log_p_BTV in model.head.log_probs_by_rows(decoded)])
         own_BT = batch.target_in.ids_BT.clone()
         own_BT[:, 1:] = said_BT[:, :-1]
         own_BT = torch.where(batch.target_in.mask_BT, own_BT, batch.target_in.ids_BT)

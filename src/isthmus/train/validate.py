@@ -1,6 +1,6 @@
 """Validation: the interface of what is handed to the trainer, and the validator by loss.
 
-B batch, T target position, V vocabulary.
+B row, T target position, V vocabulary.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from isthmus.core.runtime import Runtime
 from isthmus.data.batches import Batch
@@ -70,13 +71,19 @@ class LossValidator:
         loss, accuracy = (loss / count, right / count) if count else (math.nan, math.nan)
         return ValidationResult({"loss": loss, "perplexity": math.exp(min(loss, 700.0)), "accuracy": accuracy})
 
-    def _sums(self, model: EncoderDecoder, batch: Batch) -> torch.Tensor:
+    def _sums(self, model: EncoderDecoder, batch: Batch) -> Tensor:
         """(loss, tokens ranked first, tokens) of one batch."""
         with self.runtime.autocast():
             _, decoded = model.read(batch.source, batch.target_in)
-            log_probs_BTV = model.head.log_probs(decoded)
-        real_BT = batch.target.mask_BT
-        loss_BT = -log_probs_BTV.gather(-1, batch.target.ids_BT[..., None])[..., 0]
-        right_BT = log_probs_BTV.argmax(dim=-1) == batch.target.ids_BT
-        sums = [loss_BT[real_BT].double().sum(), right_BT[real_BT].double().sum(), real_BT.double().sum()]
-        return torch.stack(sums).cpu()
+            parts = [
+                _judged(log_probs_BTV, batch.target.ids_BT[rows], batch.target.mask_BT[rows])
+                for rows, log_probs_BTV in model.head.log_probs_by_rows(decoded)
+            ]
+        return torch.stack(parts).sum(dim=0).cpu()
+
+
+def _judged(log_probs_BTV: Tensor, target_BT: Tensor, real_BT: Tensor) -> Tensor:
+    """(loss, tokens ranked first, tokens) of some rows."""
+    loss_BT = -log_probs_BTV.gather(-1, target_BT[..., None])[..., 0]
+    right_BT = log_probs_BTV.argmax(dim=-1) == target_BT
+    return torch.stack([loss_BT[real_BT].double().sum(), right_BT[real_BT].double().sum(), real_BT.double().sum()])

@@ -8,10 +8,13 @@ import threading
 import pytest
 import torch
 
+from isthmus.model.decoders.decoder import Decoded
+from isthmus.model.heads import head
+from isthmus.model.heads.softmax import SoftmaxHead
 from isthmus.train.interrupt import interruptible
-from isthmus.train.objective import CrossEntropy
+from isthmus.train.objective import CrossEntropy, ScheduledSampling
 from isthmus.train.validate import LossValidator
-from tests.unit.train.toy import RUNTIME, ToyBatches, toy_model
+from tests.unit.train.toy import RUNTIME, VOCABULARY, ToyBatches, toy_model
 
 
 @torch.no_grad()
@@ -29,6 +32,35 @@ def test_the_loss_validator_counts_every_token_once() -> None:
     assert result.scores["loss"] == pytest.approx(loss / tokens, rel=1e-5)
     assert result.scores["accuracy"] == pytest.approx(right / tokens)
     assert result.scores["perplexity"] == pytest.approx(math.exp(loss / tokens), rel=1e-5)
+
+
+def test_the_log_probabilities_of_a_few_rows_exist_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batches = toy_model().eval(), ToyBatches(batches=2, rows=5)
+    seen: list[torch.Size] = []
+    log_probs = SoftmaxHead.log_probs
+
+    def watched(self: SoftmaxHead, decoded: Decoded) -> torch.Tensor:
+        seen.append((result := log_probs(self, decoded)).shape)
+        return result
+
+    with torch.no_grad():
+        whole = LossValidator(batches, RUNTIME)(model).scores
+        monkeypatch.setattr(head, "LOGITS", 2 * 7 * VOCABULARY)
+        monkeypatch.setattr(SoftmaxHead, "log_probs", watched)
+        parts = LossValidator(batches, RUNTIME)(model).scores
+    assert parts == pytest.approx(whole, rel=1e-6)
+    assert sum(shape[0] for shape in seen) == 10
+    assert max(shape.numel() for shape in seen) <= 2 * 7 * VOCABULARY
+
+
+def test_scheduled_sampling_predicts_a_few_rows_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = toy_model(dropout=0.0), next(ToyBatches(rows=5).epoch(0))
+    losses = []
+    for most in (1 << 24, VOCABULARY):
+        monkeypatch.setattr(head, "LOGITS", most)
+        torch.manual_seed(3)
+        losses.append(ScheduledSampling(0.1, 1.0)(model, batch, 1.0)[0].item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def test_no_held_out_batches_give_no_number() -> None:

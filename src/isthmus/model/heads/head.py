@@ -6,18 +6,26 @@ B row, T target position, D model, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor, nn
 
 from isthmus.core.padded import Padded
 from isthmus.model.decoders.decoder import Decoded
+from isthmus.nn.cross_entropy import LOGITS
 
 Take = Callable[[Tensor], Tensor]
 
 
 class Head(nn.Module, ABC):
-    """Owns the vocabulary: turns decoded features into log-probabilities and losses."""
+    """Owns the vocabulary: turns decoded features into log-probabilities and losses.
+
+    Attributes:
+        weight: the output embedding [V, D].
+    """
+
+    weight: nn.Parameter
 
     @abstractmethod
     def log_probs(self, decoded: Decoded, among: Tensor | None = None) -> Tensor:
@@ -27,6 +35,15 @@ class Head(nn.Module, ABC):
             decoded: the decoder's features.
             among: candidate ids [C]; the result is then [B, T, C], normalised over the candidates.
         """
+
+    def log_probs_by_rows(self, decoded: Decoded) -> Iterator[tuple[slice, Tensor]]:
+        """The log-probabilities of a few rows at a time, and which rows they are: those of a whole batch may be larger than all else."""
+        B, T, _ = decoded.features_BTD.shape
+        rows = max(1, LOGITS // (T * self.weight.shape[0]))
+        every_B = torch.arange(B, device=decoded.features_BTD.device)
+        for start in range(0, B, rows):
+            part = slice(start, start + rows)
+            yield part, self.log_probs(decoded.select(every_B[part]))
 
     @abstractmethod
     def nll(
