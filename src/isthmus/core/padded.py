@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from isthmus.core.runtime import sent
+
 PAD = 0
 
 
@@ -62,6 +64,5 @@ class Padded:
 
     def to(self, device: torch.device | str) -> Padded:
         """The same batch on a device."""
-        return Padded(
-            self.ids_BT.to(device), self.lengths_B.to(device), None if self.attend is None else self.attend.to(device)
-        )
+        attend = None if self.attend is None else sent(self.attend, device)
+        return Padded(sent(self.ids_BT, device), sent(self.lengths_B, device), attend)

@@ -39,7 +39,8 @@ class Runtime:
 
     Attributes:
         device: a name that torch understands: `cpu`, `cuda`, `cuda:1`, `mps`.
-        precision: what the matrix products of a forward pass are computed in; weights, norms, softmax and loss stay in float32.
+        precision: what the matrix products of a forward pass are computed in, and with them the logits and attention scores; weights,
+            norms, a target's own logit and all sums of the loss stay in float32.
         matmul: the setting of `torch.set_float32_matmul_precision`; `medium` is chosen only where it is as exact as float32.
         threads: processor threads within one operation.
         gflops: what was measured: billions of operations a second of `float32`, `float32-medium` and `bfloat16`.
@@ -89,7 +90,7 @@ class Runtime:
             "matmul": self.matmul,
             "threads": self.threads,
             "torch": torch.__version__,
-            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "instructions": _instructions(),
         }
 
     @classmethod
@@ -115,6 +116,13 @@ def as_it_is(x: Tensor) -> AbstractContextManager[object]:
     """The context in which nothing is converted behind one's back: autocast is off for the device of `x`."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+
+
+def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """A tensor on a device; to a GPU by way of pinned memory, so that the program need not wait until it is there."""
+    if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def known(condition: Tensor) -> bool:
@@ -178,6 +186,16 @@ def _small_seconds() -> float:
     for _ in range(50):
         x = (x @ x).relu() / 256
     return time.perf_counter() - start
+
+
+def _instructions() -> str:
+    """What the processor computes with; two that differ in it may round bfloat16 products differently."""
+    try:
+        has = torch.cpu.get_capabilities()
+    except AttributeError:  # older versions of torch do not say
+        has = {}
+    more = [name for name in ("avx512_bf16", "amx_bf16") if has.get(name)]
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *more])
 
 
 def _device(name: str) -> str:

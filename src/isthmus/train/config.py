@@ -46,6 +46,8 @@ class TrainingConfig(Config):
         patience: stop after so many validations in a row without a better one; `None` never does.
         select: which validation is the best.
         precision: of the matrix products; `auto` measures what this machine is fastest in.
+        compile: let `torch.compile` make kernels for the loss and its gradients, which takes minutes before the first step. For GPUs: on
+            the CPUs where it was measured, steps were slower with it (docs/decisions.md).
     """
 
     steps: PositiveInt
@@ -65,3 +67,4 @@ class TrainingConfig(Config):
     patience: PositiveInt | None = None
     select: SelectionConfig = SelectionConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from isthmus.core.errors import DataError
+from isthmus.core.runtime import sent
 from isthmus.data.batches import Batch
 from isthmus.train.state import Position
 
@@ -44,6 +45,6 @@ def on_device(batch: Batch, device: str) -> Batch:
         batch.source.to(device),
         batch.target_in.to(device),
         batch.target.to(device),
-        batch.weight_B.to(device),
-        batch.index_B.to(device),
+        sent(batch.weight_B, device),
+        sent(batch.index_B, device),
     )

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from isthmus.core.runtime import Runtime
@@ -95,6 +96,7 @@ def parts_of(job: Job) -> Parts:
     """Move the model to the device, divide its weights where processes share them, and make what it is trained with."""
     job.model.to(job.runtime.device).train()
     sharded = Sharded(job.model, job.objective, job.team) if job.team.shards else None
+    loss = partial(job.objective, job.model) if sharded is None else sharded
     config = job.config.model_dump(mode="json")
     return Parts(
         parameters={name: parameter for name, parameter in job.model.named_parameters() if parameter.requires_grad},
@@ -102,6 +104,6 @@ def parts_of(job: Job) -> Parts:
         average=build_average(job.config.average),
         checkpoints=Checkpoints(job.place.folder / "checkpoints", job.config.keep_checkpoints),
         identity=flat({"train": config, "runtime": job.runtime.choices(), **job.place.identity}),
-        loss=partial(job.objective, job.model) if sharded is None else sharded,
+        loss=torch.compile(loss, dynamic=True) if job.config.compile else loss,
         gathered=nullcontext if sharded is None else sharded.gathered,
     )
