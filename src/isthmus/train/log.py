@@ -11,7 +11,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
@@ -36,12 +37,13 @@ class RunLog:
     """
 
     def __init__(self, folder: Path | None, step: int, clock: Callable[[], float] = time.perf_counter) -> None:
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            _cut(folder / METRICS, step)
-        nowhere = Path(os.devnull)
-        self._metrics = _opened(nowhere if folder is None else folder / METRICS)
-        self._timing = _opened(nowhere if folder is None else folder / TIMING)
+        with _said(folder):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                _cut(folder / METRICS, step)
+            nowhere = Path(os.devnull)
+            self._metrics = _opened(nowhere if folder is None else folder / METRICS)
+            self._timing = _opened(nowhere if folder is None else folder / TIMING)
         self._clock, self._start = clock, clock()
         self._last, self._tokens = self._start, 0
         _line(self._timing, {"event": "started", "step": step})
@@ -67,7 +69,8 @@ class RunLog:
 
     def sync(self) -> None:
         """Put the lines on the disk, so that a checkpoint never knows more than the log."""
-        os.fsync(self._metrics.fileno())
+        with _said(self._metrics.name):
+            os.fsync(self._metrics.fileno())
 
     def _time(self, name: str, step: int, per_second: Mapping[str, float]) -> None:
         now = self._clock()
@@ -100,20 +103,27 @@ def _opened(path: Path) -> FileIO:
 def _line(file: FileIO, values: Mapping[str, Any]) -> None:
     """Add a line in one write, so that only a crash or a full disk can tear it."""
     line = json_line(values).encode()
-    try:
+    with _said(file.name):
         written = file.write(line)
-    except OSError as error:
-        raise _refused(file, str(error)) from error
     if written != len(line):
-        raise _refused(file, f"{written} of {len(line)} bytes")
+        raise _refused(file.name, f"{written} of {len(line)} bytes")
 
 
-def _refused(file: FileIO, got: str) -> TrainingError:
+@contextmanager
+def _said(where: object) -> Iterator[None]:
+    """Say plainly that the disk has refused."""
+    try:
+        yield
+    except OSError as error:
+        raise _refused(where, str(error)) from error
+
+
+def _refused(where: object, got: str) -> TrainingError:
     return TrainingError(
         "the log of a run could not be written",
         expected="a whole line",
         got=got,
-        where=str(file.name),
+        where=str(where),
         fix="make room or mend the disk, then resume: what is torn is cut off",
     )
 

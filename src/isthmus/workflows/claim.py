@@ -14,8 +14,8 @@ from isthmus.core.files import write_json
 from isthmus.workflows.budget import within
 from isthmus.workflows.recipe import Recipe, plain, with_tokens
 
-NOTE, RESOLVED = "request.json", "recipe.toml"
-_OF_A_RUN = ("recipe.toml", "held-out.json", "metrics.jsonl", "timing.jsonl", "report.json")
+NOTE, RESOLVED, RUNTIME = "request.json", "recipe.toml", "runtime.json"
+_OF_A_RUN = (RESOLVED, RUNTIME, "held-out.json", "metrics.jsonl", "timing.jsonl", "report.json")
 
 
 def has_begun(out: Path) -> bool:

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from isthmus.core.errors import TrainingError
+from isthmus.core.errors import InputError, TrainingError
 from isthmus.core.files import write_json, write_text
 from isthmus.core.runtime import Runtime, probe, seeded
 from isthmus.core.team import Team, joined
@@ -39,7 +39,7 @@ from isthmus.train.validate import LossValidator, Validator
 from isthmus.workflows.alignment import note_alignment
 from isthmus.workflows.budget import check_minutes, steps_for, within
 from isthmus.workflows.card import card
-from isthmus.workflows.claim import RESOLVED, agreed, claim, has_begun
+from isthmus.workflows.claim import RESOLVED, RUNTIME, agreed, claim, has_begun
 from isthmus.workflows.diagnose import Visit, visits
 from isthmus.workflows.judge import GenerationValidator, provenance, report
 from isthmus.workflows.memory import Weighed, fitted, weighed
@@ -153,6 +153,7 @@ def run(request: Request, out: Path, console: Console | None = None) -> Fitted:
             job = replace(job, config=recipe.train)
         if team.first:
             write_text(out / RESOLVED, toml(recipe))
+            write_json(out / RUNTIME, job.runtime.choices())
         with interruptible() as interruption:
             sample = tuple(islice(found.dev.examples(), recipe.validation.kept)) if team.first else ()
             events = _events(job, interruption, recipe, out, console)
@@ -264,10 +265,20 @@ def _fresh(recipe: Recipe, codec: Codec) -> EncoderDecoder:
 
 def _runtime(recipe: Recipe, out: Path) -> Runtime:
     """As the run in the folder was computed, but for a precision that the recipe names; without a run, what is fastest here."""
-    resumed, precision = resumed_runtime(out), recipe.train.precision
+    resumed, precision = resumed_runtime(out) or _noted_runtime(out), recipe.train.precision
     if resumed is None:
         return probe(precision)
     return resumed if precision == "auto" else replace(resumed, precision=precision)
+
+
+def _noted_runtime(out: Path) -> Runtime | None:
+    """What a run chose that was killed before its first checkpoint: measured again, it could choose otherwise; elsewhere, it must."""
+    try:
+        choices = json.loads((out / RUNTIME).read_text(encoding="utf-8"))
+        noted = Runtime.of(choices)
+    except (OSError, ValueError, KeyError, InputError):
+        return None
+    return noted if noted.choices() == choices else None
 
 
 def _same_runtime(runtime: Runtime, team: Team) -> Runtime:

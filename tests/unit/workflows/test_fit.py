@@ -9,9 +9,11 @@ import pytest
 
 import isthmus
 from isthmus.core.errors import DataError, InputError
+from isthmus.core.runtime import Runtime
 from isthmus.data.pairs import Pairs
 from isthmus.generate.translator import Translator
 from isthmus.workflows import fit as module
+from isthmus.workflows import run as module_run
 from isthmus.workflows.claim import claim
 from isthmus.workflows.fit import automatic_request, pairs_of
 from isthmus.workflows.recipe import Recipe, load_recipe
@@ -107,3 +109,27 @@ def test_what_was_chosen_for_a_run_that_has_begun_stays(folder: Path) -> None:
     assert automatic_request(named, 2.0, out).recipe == other
     changed = replace(named[0], target_language="de"), None, None
     assert automatic_request(changed, 2.0, out).recipe.about != "another look"
+
+
+def test_a_run_killed_before_its_first_checkpoint_goes_on_as_it_chose(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured again, speeds could choose another precision; on another machine they must."""
+    asked = Request(load_recipe(folder / "recipe.toml"), folder)
+    out = folder / "run"
+    chosen = Runtime(threads=3)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module_run, "probe", lambda *_: chosen)
+    with monkeypatch.context() as patch:
+        patch.setattr(module_run, "_train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(asked, out)
+    monkeypatch.setattr(module_run, "probe", lambda *_: Runtime(threads=2))
+    assert module_run._runtime(asked.recipe, out) == chosen
+    note = out / "runtime.json"
+    for other in (note.read_text(encoding="utf-8").replace('"torch": "', '"torch": "other '), "{", "{}"):
+        note.write_text(other, encoding="utf-8")
+        assert module_run._runtime(asked.recipe, out).threads == 2
