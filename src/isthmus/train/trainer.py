@@ -95,7 +95,7 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
     config, step, position = job.config, state.step + 1, state.position
     with job.runtime.fast():
         sums = torch.zeros(2, device=job.runtime.device)
-        told = torch.zeros(config.accumulate, TOLD, device=job.runtime.device)
+        told = torch.zeros(config.accumulate, TOLD)
         for micro in range(config.accumulate):
             position, batch = next(feed)
             if batch is not None and job.team.mine(micro):
@@ -103,9 +103,10 @@ def update(job: Job, parts: Parts, state: TrainingState, feed: Feed) -> tuple[Tr
                 told[micro] = torch.tensor([*tokens, mark(batch.index_B.numpy().tobytes()), position.epoch])
                 seed_step(config.seed, position.epoch, step, micro)
                 sums += _gradients(job, parts, batch, step / config.steps)
-        gradients = _added_up(job, parts, sums, told)
+        gradients, told = _added_up(job, parts, sums, told)
         norm = whole(nn.utils.get_total_norm(gradients))
-        loss, count, length, *numbers = torch.cat([sums, norm.view(1), told.view(-1)]).tolist()
+        loss, count, length = torch.cat([sums, norm.view(1)]).tolist()
+        numbers = told.view(-1).tolist()
         source_tokens, target_tokens = int(sum(numbers[0::TOLD])), int(sum(numbers[1::TOLD]))
         position, seen = replace(position, epoch=int(numbers[-1])), seen_after(state.seen, numbers[2::TOLD])
         loss, length = (loss / count, length / count) if count else (math.nan, math.nan)
@@ -137,16 +138,19 @@ def _gradients(job: Job, parts: Parts, batch: Batch, progress: float) -> Tensor:
     return torch.stack([total.detach().float(), count.float()])
 
 
-def _added_up(job: Job, parts: Parts, sums: Tensor, told: Tensor) -> list[Tensor]:
-    """The gradients; `sums`, `told` and they become those of all processes, a gradient that one does not have counting as 0."""
-    parameters = parts.parameters.values()
-    if job.team.size > 1 and not job.team.shards:
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    job.team.add_up([sums, told] if job.team.shards else [sums, told, *gradients])
-    return gradients
+def _added_up(job: Job, parts: Parts, sums: Tensor, told: Tensor) -> tuple[list[Tensor], Tensor]:
+    """The gradients, and `told`; `sums` and they become those of all processes. What no batch has used has a gradient of 0."""
+    gradients = [_gradient(parameter) for parameter in parts.parameters.values()]
+    if job.team.size > 1:
+        told = told.to(job.runtime.device)
+        job.team.add_up([sums, told] if job.team.shards else [sums, told, *gradients])
+    return gradients, told
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad
 
 
 def _scale(gradients: list[Tensor], length: float, count: float, clip_norm: float) -> None:

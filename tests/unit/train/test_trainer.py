@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isthmus.core.errors import CheckpointError, ConfigError, DataError, TrainingError
 from isthmus.core.padded import Padded
+from isthmus.core.team import Team
 from isthmus.data.batches import Batch
 from isthmus.model.encoder_decoder import EncoderDecoder
 from isthmus.train.checkpoint import Checkpoint, Checkpoints
@@ -314,3 +315,57 @@ def test_an_empty_target_trains_like_any_other(tmp_path: Path) -> None:
     assert isinstance(batch.source, Padded)
     job = replace(toy_job(tmp_path, toy_config(steps=2), validators=()), batches=Fixed((batch,)))
     assert not any(event.skipped for event in of(Stepped, list(train(job))))
+
+
+def test_what_no_batch_uses_has_a_gradient_of_0_alone_as_among_several(tmp_path: Path) -> None:
+    """Several processes must each send a gradient for every weight; one process must then decay such a weight as they do."""
+    model = toy_model()
+    model.register_parameter("idle", torch.nn.Parameter(torch.ones(3, 2)))
+    adamw = {"kind": "adamw", "learning_rate": 0.1, "weight_decay": 0.5}
+    list(train(toy_job(tmp_path, toy_config(steps=4, optimiser=adamw), model)))
+    assert 0.5 < model.get_parameter("idle")[0, 0].item() < 1.0
+
+
+def test_all_processes_go_by_what_the_first_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process, to which the scores of the first are told: it judges nothing itself."""
+    told = iter(['{"score": 1.0}', '{"score": 3.0}', '{"score": NaN}', '{"score": 2.0}'])
+    monkeypatch.setattr(Team, "told", lambda self, text: next(told))
+    monkeypatch.setattr(Team, "add_up", lambda self, tensors: None)
+    monkeypatch.setattr(Team, "any", lambda self, flag: flag)
+    config = toy_config(accumulate=2, select={"metric": "score", "direction": "higher"})
+    job = toy_job(tmp_path, config, validators=(Scripted(iter([])),))
+    validated = of(Validated, list(train(replace(job, team=Team(1, 2)))))
+    assert [(event.best, event.samples) for event in validated] == [(True, ()), (True, ()), (False, ()), (False, ())]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_compiled_loss_trains_as_the_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its graphs captured and differentiated, but run by torch's own kernels: making others takes minutes."""
+    compiled: list[object] = []
+
+    def captured(loss: Callable[..., Any], dynamic: bool) -> Any:
+        compiled.append(loss)
+        return compile_(loss, dynamic=dynamic, backend="aot_eager")
+
+    compile_ = torch.compile
+    monkeypatch.setattr(torch, "compile", captured)
+    plain, same = (
+        of(Stepped, list(train(toy_job(tmp_path / str(on), toy_config(steps=3, compile=on))))) for on in (False, True)
+    )
+    assert len(compiled) == 1
+    assert [event.loss for event in same] == pytest.approx([event.loss for event in plain], rel=1e-5)
+
+
+def test_a_folder_where_no_log_can_be_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("here", encoding="utf-8")
+    with pytest.raises(TrainingError, match=r"(?s)log of a run could not be written.*then resume"):
+        RunLog(tmp_path / "file", 0)
+
+    def refused(descriptor: int) -> None:
+        raise OSError(28, f"no space for {descriptor}")
+
+    with RunLog(tmp_path / "run", 0) as log:
+        monkeypatch.setattr("os.fsync", refused)
+        with pytest.raises(TrainingError, match=r"(?s)log of a run could not be written.*no space.*metrics\.jsonl"):
+            log.sync()
