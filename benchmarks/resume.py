@@ -6,6 +6,7 @@ the best bundle. Only `timing.jsonl` has the clock. Prints a row for each kill, 
 
     python benchmarks/resume.py                          # 50 kills of runs of 400 steps, 10 kills a run
     python benchmarks/resume.py --kills 3 --steps 60
+    python benchmarks/resume.py --processes 2            # a training of two processes, either of which is killed
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 POLL = 0.004  # seconds between looks at a run
@@ -86,17 +88,29 @@ class Run:
         out: the folder of the run; the recipe stands beside it.
         hook: Python that is run before the command; empty but for experiments.
         slowness: seconds that each operation of the disk takes longer.
+        processes: how many train together.
     """
 
     out: Path
     hook: str = ""
     slowness: float = 0.0
+    processes: int = 1
 
     def start(self) -> subprocess.Popen[bytes]:
-        program = PROGRAM.format(hook=self.hook, slowness=self.slowness)
+        program = self.out.parent / f"{self.out.name}.py"
+        program.write_text(PROGRAM.format(hook=self.hook, slowness=self.slowness), encoding="utf-8")
+        together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
+        words = [
+            *(together if self.processes > 1 else []),
+            program.name,
+            "train",
+            "recipe.toml",
+            "--out",
+            self.out.name,
+        ]
         environment = {name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}
         return subprocess.Popen(
-            [sys.executable, "-c", program, "train", "recipe.toml", "--out", self.out.name, "--threads", "1"],
+            [sys.executable, *words, "--threads", "1"],
             cwd=self.out.parent,
             env=environment | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
@@ -120,7 +134,7 @@ def write_data(folder: Path, steps: int) -> None:
     (folder / "recipe.toml").write_text(RECIPE.format(steps=steps), encoding="utf-8")
 
 
-def killed(run: Run, kind: str, step: int, delay: float) -> str | None:
+def killed(run: Run, kind: str, step: int, delay: float, victim: int = 0) -> str | None:
     """Start a run, kill it, and say where it was; `None` if it ended before.
 
     Args:
@@ -129,6 +143,7 @@ def killed(run: Run, kind: str, step: int, delay: float) -> str | None:
             a checkpoint of the step or a later one is being written, and so many seconds.
         step: see there.
         delay: the seconds.
+        victim: which of several processes is killed; the others see that it is gone.
     """
     checkpoints = run.out / "checkpoints"
     starts, before = started(run.out), set(checkpoints.glob(".step-*"))
@@ -140,8 +155,22 @@ def killed(run: Run, kind: str, step: int, delay: float) -> str | None:
                 break
         time.sleep(POLL)
     time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    return place(run.out) if process.wait() == -signal.SIGKILL else None
+    kill(process, run.processes, victim)
+    return place(run.out) if process.wait() == (1 if run.processes > 1 else -signal.SIGKILL) else None
+
+
+def kill(process: subprocess.Popen[bytes], processes: int, victim: int) -> None:
+    """Kill a training, or one of its processes as soon as all are there."""
+    if processes == 1:
+        return process.send_signal(signal.SIGKILL)
+    while process.poll() is None:
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process.pid)], capture_output=True, check=False)
+        if len(workers := sorted(map(int, found.stdout.split()))) == processes:
+            with suppress(ProcessLookupError):
+                os.kill(workers[victim], signal.SIGKILL)
+            return None
+        time.sleep(POLL)
+    return None
 
 
 def place(out: Path) -> str:
@@ -197,11 +226,12 @@ def differing(one: Path, other: Path) -> list[str]:
     return sorted(name for name in {*a, *b} if a.get(name) != b.get(name))
 
 
-def plan(kills: int, steps: int, chance: random.Random) -> Iterator[tuple[str, int, float]]:
-    """Random moments in the order of a run: how, at which step, and the seconds after it."""
+def plan(kills: int, steps: int, chance: random.Random, processes: int = 1) -> Iterator[tuple[str, int, float, int]]:
+    """Random moments in the order of a run: how, at which step, the seconds after it, and which process."""
     for step in sorted(chance.sample(range(1, steps - 20), kills)):
         kind = chance.choice(KINDS)
-        yield kind, step, {"step": 0.1, "write": 0.7, "start": 5.0}[kind] * chance.random()
+        delay = {"step": 0.1, "write": 0.7, "start": 5.0}[kind] * chance.random()
+        yield kind, step, delay, chance.randrange(processes) if processes > 1 else 0
 
 
 def main() -> None:
@@ -210,28 +240,29 @@ def main() -> None:
     parser.add_argument("--kills-a-run", type=int, default=10)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, choices=(1, 2), default=1)
     arguments = parser.parse_args()
     chance, begin, differ, done, runs = random.Random(arguments.seed), time.perf_counter(), 0, 0, 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_data(folder, arguments.steps)
-        whole = Run(folder / "whole")
+        whole = Run(folder / "whole", processes=arguments.processes)
         whole.finish()
         files = left(whole.out)
         print(f"uninterrupted: {len(files)} files, {sum(map(len, files.values())):,} bytes", flush=True)
         while done < arguments.kills:
             runs += 1
-            run = Run(folder / f"killed-{runs}", slowness=0.02)
-            rows = []
-            for moment in plan(min(arguments.kills_a_run, arguments.kills - done), arguments.steps, chance):
+            run = replace(whole, out=folder / f"killed-{runs}", slowness=0.02)
+            rows, kills = [], min(arguments.kills_a_run, arguments.kills - done)
+            for moment in plan(kills, arguments.steps, chance, arguments.processes):
                 if (where := killed(run, *moment)) is not None:
                     done += 1
-                    rows.append(f"{done:4}  run {runs:2}  {moment[0]:5}  {where}")
-            Run(run.out).finish()
+                    rows.append(f"{done:4}  run {runs:2}  {moment[0]:5}  process {moment[3]}  {where}")
+            replace(run, slowness=0.0).finish()
             names = differing(whole.out, run.out)
             differ += bool(names)
             for row in rows:
-                print(f"{row:75}  {'DIFFERENT: ' + ', '.join(names) if names else 'identical'}", flush=True)
+                print(f"{row:85}  {'DIFFERENT: ' + ', '.join(names) if names else 'identical'}", flush=True)
     minutes = (time.perf_counter() - begin) / 60
     print(f"{done} kills in {runs} runs of {arguments.steps} steps: {differ} runs differ; {minutes:.1f} minutes")
     raise SystemExit(1 if differ else 0)

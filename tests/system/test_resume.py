@@ -42,6 +42,20 @@ def test_a_run_killed_at_random_moments_leaves_the_same_bytes(whole: Path) -> No
 
 
 @pytest.mark.slow
+def test_two_processes_either_of_which_is_killed_leave_the_same_bytes(tmp_path: Path) -> None:
+    """The second at any step, the first while it writes a checkpoint."""
+    write_data(tmp_path, STEPS)
+    whole = Run(tmp_path / "whole", processes=2)
+    whole.finish()
+    run = replace(whole, out=tmp_path / "killed", slowness=0.02)
+    assert killed(run, "step", 20, 0.03, victim=1) is not None
+    assert killed(run, "write", 40, 0.2, victim=0) is not None
+    replace(run, slowness=0.0).finish()
+    assert differing(whole.out, run.out) == []
+    assert len(left(whole.out)) > 30
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hook",
     [
