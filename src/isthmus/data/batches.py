@@ -102,7 +102,7 @@ class Batches:
             encoded.block(0, 1, text=True)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, without the first `start` ones, which are not read (but for their lengths)."""
+        """Yield the batches of an epoch, without the first `start` ones, of which only lengths are read (and, sampling, made anew)."""
         before = 0
         for pool in self._pools(epoch):
             plan = self._plan(pool, epoch)
