@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from tests.system.command import isthmus, write_pairs
+from tests.system.command import environment, isthmus, write_pairs
 
 pytestmark = pytest.mark.slow
 
@@ -35,3 +38,28 @@ def test_a_size_in_words_is_refused(tmp_path: Path) -> None:
     assert done.code == 2
     assert "data.batch.tokens" in done.err
     assert not (tmp_path / "run").exists()
+
+
+PROGRAM = """
+import atexit, pathlib
+def said():
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    print("taken", next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+atexit.register(said)
+import isthmus.cli.main
+isthmus.cli.main.run()
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says how much a process took")
+def test_a_run_takes_no_more_than_was_said_before(tmp_path: Path) -> None:
+    """Sixty updates with batches of ever other shapes; what was tried before the first is part of what was taken."""
+    write_pairs(tmp_path)
+    words = ["train", "recipe.toml", "--out", "run", "data.batch.tokens=4096", "train.steps=60", "model.d_model=64"]
+    command = [sys.executable, "-c", PROGRAM, *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True)
+    said = re.search(r"memory: about ([\d.]+) GB", done.stderr)
+    taken = re.search(r"taken (\d+)", done.stdout)
+    assert said
+    assert taken
+    assert 0.3 < int(taken[1]) * 1024 / 1e9 <= float(said[1])
