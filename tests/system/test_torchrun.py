@@ -22,11 +22,11 @@ SMOOTH = ("model.encoder.layer.activation=gelu", "model.decoder.layer.activation
 TRAIN = ("train", "recipe.toml", "train.accumulate=2", "data.batch.tokens=256", *SMOOTH)
 
 
-def together(*arguments: object, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command in two processes."""
+def together(*arguments: object, folder: Path, processes: int = 2) -> subprocess.Popen[bytes]:
+    """Start a command in two processes, or more."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     return subprocess.Popen(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "isthmus"]
-        + [str(argument) for argument in arguments],
+        [sys.executable, *torchrun, "-m", "isthmus", *map(str, arguments)],
         cwd=folder,
         env={**{name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}, "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -107,6 +107,24 @@ def test_one_goes_on_from_the_checkpoint_of_two(two: Done, folder: Path) -> None
     done = isthmus(*TRAIN, "--out", "moved", folder=folder)
     assert done.code == 0, done.err
     assert losses(out) == pytest.approx(losses(folder / "two"), rel=1e-5)
+
+
+def test_two_go_on_from_the_checkpoint_of_three(folder: Path) -> None:
+    train = ("train", "recipe.toml", "train.accumulate=6", "data.batch.tokens=128", *SMOOTH, "--out")
+    process = together(*train, "three", folder=folder, processes=3)
+    while process.poll() is None and last_step(folder / "three") < 70:
+        time.sleep(0.005)
+    for worker in workers(process):
+        os.kill(worker, signal.SIGTERM)
+    ended(process)
+    assert 0 < last_step(folder / "three") < 180
+    for done in (
+        ended(together(*train, "three", folder=folder)),
+        isthmus(*train, "alone", folder=folder),
+    ):
+        assert done.code == 0, done.err
+    assert losses(folder / "three") == pytest.approx(losses(folder / "alone"), rel=1e-5)
+    assert seen(folder / "three") == seen(folder / "alone")
 
 
 def test_two_with_divided_weights_learn_the_same_and_go_on_from_one(two: Done, folder: Path) -> None:
