@@ -79,18 +79,19 @@ def _alternative(codec: Codec, other: Alternative) -> dict[str, Any]:
     return {"id": other.id, "piece": codec.target.pieces([other.id])[0], "score": round(other.score, 4)}
 
 
-def check_stream(given: Mapping[str, Any], as_json: bool) -> None:
+def check_stream(given: Mapping[str, Any], as_json: bool, ranked: bool) -> None:
     """Refuse what does not go with a stream.
 
     Args:
         given: the options of the generation that were given.
         as_json: whether JSON was asked for.
+        ranked: whether outputs shall be ranked by a channel.
 
     Raises:
-        InputError: JSON, several outputs or several beams are asked for.
+        InputError: JSON, several outputs, several beams or a channel are asked for.
     """
     wrong = [flag(name) for name in ("num_beams", "num_return_sequences") if given.get(name, 1) != 1]
-    wrong += ["--json"] if as_json else []
+    wrong += [*(["--json"] if as_json else []), *(["--channel"] if ranked else [])]
     if wrong:
         raise InputError(
             "a stream is one output in plain text, by greedy search or sampling",

@@ -77,6 +77,8 @@ def evaluate(
     ensemble: options.Ensemble = None,
     weights: options.Weights = None,
     amateur: options.Amateur = None,
+    channel: options.Channel = None,
+    channel_weight: options.ChannelWeight = 0.5,
     engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -98,8 +100,7 @@ def evaluate(
     from isthmus.workflows.prepare import questions
 
     asked = questions(read(pairs))
-    share = options.numbers(weights, "--weights")
-    others = models.Others(tuple(ensemble or ()), None if share is None else tuple(share), amateur)
+    others = models.others(ensemble, weights, amateur, channel, channel_weight)
     opened = models.opened(model, models.Machine(device, precision, threads, engine), others)
     chosen = generation.resolved(opened.machine, given)
     origin = provenance(chosen, opened.weights, pairs)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isthmus.cli import answers, generation, options, reading
+from isthmus.cli import answers, generation, models, options, reading
 from isthmus.cli.tasks import Task, tasks
 from isthmus.core.errors import InputError
 
@@ -110,6 +110,8 @@ def generate(
     ensemble: options.Ensemble = None,
     weights: options.Weights = None,
     amateur: options.Amateur = None,
+    channel: options.Channel = None,
+    channel_weight: options.ChannelWeight = 0.5,
     engine: options.Engine = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -128,17 +130,8 @@ def generate(
     """
     given = generation.given(locals())
     to_do = tasks(text or (), source, output, document)
-    from isthmus.generate.load import load
-
-    machine = load(
-        [model, *(ensemble or ())],
-        weights=options.numbers(weights, "--weights"),
-        amateur=amateur,
-        device=device,
-        precision=precision,
-        threads=threads,
-        engine=engine,
-    )
+    others = models.others(ensemble, weights, amateur, channel, channel_weight)
+    machine = models.loaded(model, models.Machine(device, precision, threads, engine), others)
     given |= {"split_sentences": True} if document else {}
     given |= {"token_scores": as_json}
     chosen = generation.resolved(machine, given)
@@ -156,7 +149,7 @@ def generate(
     )
     typed = not text and source is None and not document and sys.stdin.isatty()
     if stream:
-        answers.check_stream(given, as_json)
+        answers.check_stream(given, as_json, channel is not None)
     for task in to_do:
         inputs = _of_several(task, machine.codec.config.sources or 1, document)
         if stream:

@@ -72,6 +72,17 @@ Amateur = Annotated[
         rich_help_panel=MODELS,
     ),
 ]
+Channel = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MODEL",
+        help="A model of the other direction: the outputs of the beam search are ranked again by it (noisy channel).",
+        rich_help_panel=MODELS,
+    ),
+]
+ChannelWeight = Annotated[
+    float, typer.Option(metavar="NUMBER", help="How much --channel counts.", rich_help_panel=MODELS)
+]
 
 Engine = Annotated[
     Literal["auto", "torch", "ctranslate2", "onnx"],

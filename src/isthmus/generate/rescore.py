@@ -5,12 +5,15 @@ By Bayes' rule p(y | x) ∝ p(x | y) p(y): an output is good if the source follo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from isthmus.core.errors import InputError
-from isthmus.data.example import Example
-from isthmus.generate.answer import Answer, Generation
+from isthmus.data.codec import Codec
+from isthmus.generate.jobs import Found, Job, SearchJobs, Target
+from isthmus.generate.options import GenerationOptions
 from isthmus.generate.translator import Translator
 
 
@@ -20,7 +23,7 @@ class NoisyChannel:
 
         1/t log p(y | x)  +  1/s (λ₁ log p(x | y)  +  λ₂ log p(y)),
 
-    where t and s are the lengths of y and x in pieces, with their ends.
+    where t and s are the lengths of y and x in pieces, with their ends, as the model of p(y | x) divides them.
 
     Yee et al. 2019, Simple and Effective Noisy Channel Modeling for Neural Machine Translation, section 3.
 
@@ -31,13 +34,13 @@ class NoisyChannel:
         language_weight: λ₂.
 
     Raises:
-        InputError: there is neither a channel nor a language model.
+        InputError: there is neither a channel nor a language model, or a weight is negative.
     """
 
     channel: Translator | None = None
     language: Translator | None = None
-    channel_weight: float = 1.0
-    language_weight: float = 1.0
+    channel_weight: float = 0.5
+    language_weight: float = 0.5
 
     def __post_init__(self) -> None:
         if self.channel is None and self.language is None:
@@ -46,6 +49,13 @@ class NoisyChannel:
                 expected="a model from target to source, or one of the target alone",
                 got="neither",
                 fix="give one of them",
+            )
+        if not (0 <= self.channel_weight < math.inf and 0 <= self.language_weight < math.inf):
+            raise InputError(
+                "a noisy channel has weights of 0 or more",
+                expected="finite numbers of 0 or more",
+                got=f"channel_weight = {self.channel_weight}, language_weight = {self.language_weight}",
+                fix="0.5 is a good beginning; choose on a development set",
             )
 
     def scores(self, sources: Sequence[str], targets: Sequence[str], lengths: Sequence[int]) -> list[float]:
@@ -69,45 +79,68 @@ class NoisyChannel:
         return [sum_ / length for sum_, length in zip(sums, lengths, strict=True)]
 
 
-def rescored(
-    direct: Translator, sources: Sequence[str | Example], answers: Sequence[Answer], by: NoisyChannel
-) -> list[Answer]:
-    """Rank the outputs of each answer again, the best first; each then has as `normalised` what it is ranked by.
+def with_channel(direct: Translator, by: NoisyChannel) -> Translator:
+    """The same translator, whose outputs are ranked again: as many as the search has beams, those that are asked for the best of them.
+
+    Each has as `normalised` what it is ranked by. A stream is one output as it comes: nothing is ranked there.
 
     Args:
-        direct: the model that gave the answers: p(y | x).
-        sources: what was asked.
-        answers: with several outputs each: an n-best list, or samples.
+        direct: p(y | x), of one source and no context.
         by: what to rank by.
 
     Raises:
-        InputError: there is not one answer a source, or a text is too long for one of the models.
+        InputError: the model reads more than a source.
     """
-    if len(sources) != len(answers):
+    config = direct.codec.config
+    if config.sources not in (None, 1) or config.context:
         raise InputError(
-            "every source needs its answer",
-            expected=f"{len(sources):,} answers",
-            got=f"{len(answers):,} answers",
-            fix="give the answers to these sources",
+            "a noisy channel gives back one source",
+            expected="a model of one source without context",
+            got=f"codec.sources = {config.sources}, codec.context = {config.context}",
+            fix="leave the channel out",
         )
-    texts = [one if isinstance(one, str) else one.source for one in sources]
+    return direct.through(direct.engine, partial(search_by_channel, direct.search, direct.codec, by))
+
+
+def search_by_channel(
+    search: SearchJobs, codec: Codec, by: NoisyChannel, jobs: Sequence[Job], target: Target, options: GenerationOptions
+) -> list[Found]:
+    """Search for as many outputs as there are beams, and keep the best by what else is said of them.
+
+    Args:
+        search: finds the outputs.
+        codec: from ids to text.
+        by: what to rank by.
+        jobs: what to generate from.
+        target: what a search must know of the target side.
+        options: of a beam search, settled.
+
+    Raises:
+        InputError: outputs are drawn and not searched for, or a text is too long for one of the models.
+    """
+    if options.do_sample:
+        raise InputError(
+            "a noisy channel ranks what a search has found",
+            expected="beam search",
+            got="sampling",
+            where="do_sample",
+            fix="leave it out, or the channel",
+        )
+    found = search(jobs, target, options.updated({"num_return_sequences": options.num_beams}))
+    texts = [codec.source.decode(codec.own_pieces(job.source)) for job in jobs]
     asked = [
-        (text, one, len(direct.codec.source.encode(text)) + 1)
-        for text, answer in zip(texts, answers, strict=True)
-        for one in answer.hypotheses
+        (text, codec.text(one.ids), len(job.source))
+        for text, job, each in zip(texts, jobs, found, strict=True)
+        for one in each.hypotheses
     ]
-    found = iter(by.scores([x for x, _, _ in asked], [y.text for _, y, _ in asked], [s for _, _, s in asked]))
-    return [_ranked(answer, [next(found) for _ in answer.hypotheses]) for answer in answers]
+    scores = iter(by.scores([x for x, _, _ in asked], [y for _, y, _ in asked], [s for _, _, s in asked]))
+    return [_ranked(each, [next(scores) for _ in each.hypotheses], options.num_return_sequences) for each in found]
 
 
-def _ranked(answer: Answer, scores: Sequence[float]) -> Answer:
-    """The outputs of one answer by 1/t log p(y | x) plus the given scores; of equals, the one that came first."""
+def _ranked(found: Found, scores: Sequence[float], count: int) -> Found:
+    """The best outputs by 1/t log p(y | x) plus the given scores; of equals, the one that came first."""
     outputs = [
-        replace(one, normalised=one.score / _length(one) + score)
-        for one, score in zip(answer.hypotheses, scores, strict=True)
+        replace(one, normalised=one.score / max(1, one.length) + score)
+        for one, score in zip(found.hypotheses, scores, strict=True)
     ]
-    return replace(answer, hypotheses=tuple(sorted(outputs, key=lambda one: -one.normalised)))
-
-
-def _length(one: Generation) -> int:
-    return max(1, sum(part.length for part in one.parts))
+    return replace(found, hypotheses=tuple(sorted(outputs, key=lambda one: -one.normalised)[:count]))

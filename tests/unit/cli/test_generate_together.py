@@ -10,6 +10,7 @@ import pytest
 import isthmus
 from isthmus.cli.options import one_line
 from isthmus.generate.options import GenerationOptions
+from isthmus.generate.rescore import NoisyChannel, with_channel
 from isthmus.generate.translator import Translator
 from isthmus.model.bundle import weights_hash
 from isthmus.text.metrics import diversity
@@ -34,6 +35,10 @@ def lines(machine: Translator) -> list[str]:
     return [one_line(text) for text in machine.generate(LINES, max_length=12)]
 
 
+def channelled(one: Path, two: Path, weight: float) -> Translator:
+    return with_channel(isthmus.load(one), NoisyChannel(isthmus.load(two), channel_weight=weight))
+
+
 def test_an_ensemble_is_what_python_makes(models: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = models
     outputs = set()
@@ -46,7 +51,14 @@ def test_an_ensemble_is_what_python_makes(models: tuple[Path, Path], monkeypatch
     contrasted = called(monkeypatch, "generate", one, *LINES, "--amateur", two, "--max-length", "12")
     assert contrasted.out.splitlines() == lines(isthmus.load(one, amateur=two))
     outputs.add(contrasted.out)
-    assert len(outputs) == 3
+    channel = ("--channel", two, "--channel-weight", "2")
+    ranked = called(monkeypatch, "generate", one, *LINES, *channel, "--max-length", "12")
+    assert ranked.out.splitlines() == lines(channelled(one, two, 2.0))
+    outputs.add(ranked.out)
+    assert len(outputs) == 4
+    streamed = called(monkeypatch, "generate", one, "ab", *channel, "--stream")
+    assert (streamed.code, streamed.out) == (2, "")
+    assert "--stream and --channel" in streamed.err
 
 
 @pytest.mark.parametrize(("weights", "says"), [("1", "one positive weight a model"), ("1,x", "--weights")])
@@ -102,6 +114,7 @@ def test_evaluate_scores_an_ensemble_and_names_its_models(
     for flags, machine, named in (
         (("--ensemble", models[1], "--weights", "1,3"), isthmus.load(models, weights=[1, 3]), f"{one}+{two}"),
         (("--amateur", models[1]), isthmus.load(models[0], amateur=models[1]), f"{one}-{two}"),
+        (("--channel", models[1]), channelled(*models, 0.5), f"{one}|0.5*{two}"),
         ((), isthmus.load(models[0]), one),
     ):
         command = ("evaluate", models[0], "--data", data, "--metrics", "chrf", "--json", "--output", output)

@@ -15,7 +15,6 @@ from isthmus.engines.ensemble import Ensemble, Mean
 from isthmus.generate import score
 from isthmus.generate.load import together, translator
 from isthmus.generate.options import GenerationOptions
-from isthmus.generate.rescore import NoisyChannel, rescored
 from isthmus.generate.score import token_scores
 from isthmus.generate.translator import Translator
 from isthmus.text.vocabulary import BOS, EOS
@@ -108,40 +107,3 @@ def test_what_cannot_be_scored_is_said(
     with pytest.raises(InputError, match=says):
         plain.score(sources, targets)
     assert len(plain.score(["a" * 96], ["a" * 96])) == 1
-
-
-@pytest.mark.parametrize("weights", [(0.5, 0.0), (0.0, 2.0), (0.7, 0.3)])
-def test_a_noisy_channel_ranks_by_its_equation(
-    plain: Translator, backwards: Translator, weights: tuple[float, float]
-) -> None:
-    sources = ["abc", "fedcba", "gg hh ee"]
-    answers = plain.answers(sources, GenerationOptions(num_return_sequences=5, max_length=30))
-    ranked = rescored(plain, sources, answers, NoisyChannel(backwards, backwards, *weights))
-    moved = 0
-    for x, before, after in zip(sources, answers, ranked, strict=True):
-        expected = {}
-        for y in before.hypotheses:
-            channel, language = backwards.score([y.text, ""], [x, y.text])
-            t, s = len(y.parts[0].token_scores), len(x) + 1
-            expected[y.text] = y.score / t + (weights[0] * channel.total + weights[1] * language.total) / s
-        assert [one.text for one in after.hypotheses] == sorted(expected, key=lambda text: -expected[text])
-        for one in after.hypotheses:
-            assert one.normalised == pytest.approx(expected[one.text])
-        moved += after.text != before.text
-    assert moved
-
-
-def test_without_weight_the_order_stays(plain: Translator, backwards: Translator) -> None:
-    answers = plain.answers(SOURCES, GenerationOptions(num_return_sequences=3))
-    (unweighted,) = {
-        tuple(answer.text for answer in rescored(plain, SOURCES, answers, by))
-        for by in (NoisyChannel(backwards, None, 0.0), NoisyChannel(None, backwards, language_weight=0.0))
-    }
-    assert unweighted == tuple(answer.text for answer in answers)
-
-
-def test_a_channel_needs_a_model_and_every_source_its_answer(plain: Translator, backwards: Translator) -> None:
-    with pytest.raises(InputError, match="a channel or a language model"):
-        NoisyChannel()
-    with pytest.raises(InputError, match="every source needs its answer"):
-        rescored(plain, ["a"], [], NoisyChannel(backwards))
