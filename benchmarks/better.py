@@ -48,12 +48,7 @@ PARTS: dict[str, dict[str, Any]] = {
         "model.decoder.layer.stochastic_depth": 0.1,
     },
 }
-TIMED = (
-    "adam",
-    "r-drop",
-    "scheduled-sampling",
-    "subword-regularisation",
-)  # a step takes another time than the baseline's
+TIMED = ("adam", "r-drop", "scheduled-sampling", "subword-regularisation")  # steps cost other than the baseline's
 BEST = 2  # parts that get further seeds
 
 

@@ -99,18 +99,11 @@ class Run:
     def start(self) -> subprocess.Popen[bytes]:
         program = self.out.parent / f"{self.out.name}.py"
         program.write_text(PROGRAM.format(hook=self.hook, slowness=self.slowness), encoding="utf-8")
-        together = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
-        words = [
-            *(together if self.processes > 1 else []),
-            program.name,
-            "train",
-            "recipe.toml",
-            "--out",
-            self.out.name,
-        ]
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(self.processes)]
+        words = [program.name, "train", "recipe.toml", "--out", self.out.name, "--threads", "1"]
         environment = {name: value for name, value in os.environ.items() if name != "ISTHMUS_DATA"}
         return subprocess.Popen(
-            [sys.executable, *words, "--threads", "1"],
+            [sys.executable, *(torchrun if self.processes > 1 else []), *words],
             cwd=self.out.parent,
             env=environment | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
