@@ -45,7 +45,10 @@ def _judge(
     processors of other kinds a score may differ in its last bit, and with it what is the best and when to stop.
     """
     with holding(parts.parameters, weights), parts.gathered():
-        scores, samples = _scores(job) if job.team.first else ({}, ())
+        judges = (
+            job.team.first or job.team.shards
+        )  # where weights are divided, reading them is something that all do together
+        scores, samples = _scores(job) if judges else ({}, ())
         scores = json.loads(job.team.told(json.dumps(scores)))
         merit = _merit(job, scores, state.step)
         is_best = state.best is None or merit >= _signed(job.config, state.best.score)
