@@ -82,6 +82,7 @@ def train(
     else:
         options.refuse_pairs(recipe, (*named, *languages))
         folder = out or Path("runs") / recipe.stem
+        _spare(recipe, folder)
         request = _with_recipe(recipe, changes or [], minutes, resume, allowed)
     _train(request, folder)
 
@@ -107,6 +108,20 @@ def _folder(out: Path | None) -> Path:
             fix="name a folder, for example --out en-fr; or name a recipe",
         )
     return out
+
+
+def _spare(recipe: Path, folder: Path) -> None:
+    """Refuse to write what was resolved over the recipe itself; of a run that is there, `recipe.toml` is the run's own."""
+    from isthmus.workflows.claim import NOTE, RESOLVED
+
+    if recipe.resolve() == (folder / RESOLVED).resolve() and not (folder / NOTE).is_file():
+        raise InputError(
+            f"a run writes its own {RESOLVED}",
+            expected="a recipe of another name, or in another folder",
+            got=str(recipe),
+            where="--out",
+            fix="rename the recipe, or name another --out",
+        )
 
 
 def _with_pairs(

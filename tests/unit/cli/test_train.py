@@ -88,3 +88,14 @@ def test_an_interruption_exits_as_its_signal_asks(
     done = called(monkeypatch, "train", "recipes/little.toml")
     assert asked == []
     assert done.code == 128 + number
+
+
+def test_a_run_spares_the_recipe_in_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = tmp_path / "run" / "recipe.toml"
+    mine.parent.mkdir()
+    mine.write_text("# mine\n", encoding="utf-8")
+    done = called(monkeypatch, "train", mine, "--out", mine.parent)
+    assert (done.code, done.out) == (2, "")
+    assert "a run writes its own recipe.toml" in done.err
+    assert mine.read_text(encoding="utf-8") == "# mine\n"
+    assert [path.name for path in mine.parent.iterdir()] == ["recipe.toml"]
