@@ -13,9 +13,11 @@ from isthmus.core.errors import ConfigError
 
 
 class Config(BaseModel):
-    """A frozen configuration: unknown fields are errors, types are never coerced."""
+    """A frozen configuration: unknown fields are errors, types are never coerced, numbers are finite unless a field says otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 C = TypeVar("C", bound=Config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from isthmus.core.config import Config
 from isthmus.train.average import AverageConfig, NoAverage
@@ -56,7 +56,7 @@ class TrainingConfig(Config):
     objective: ObjectiveConfig = CrossEntropyConfig()
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     smoothing: Literal["uniform", "unigram"] = "uniform"
-    clip_norm: PositiveFloat = 1.0
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=True)] = 1.0
     optimiser: OptimiserConfig = Adam()
     schedule: ScheduleConfig = InverseSquareRoot()
     average: AverageConfig = NoAverage()

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from isthmus.core.errors import CheckpointError
+from isthmus.core.errors import CheckpointError, ConfigError
 from isthmus.model.transformer import Transformer
 from isthmus.train.muon import orthogonal
 from isthmus.train.optimiser import Adam, AdamW, Muon, Optimiser
-from tests.unit.train.toy import toy_model
+from tests.unit.train.toy import toy_config, toy_model
 
 
 def give_gradients(model: nn.Module, seed: int) -> None:
@@ -149,3 +149,10 @@ def test_moments_of_rare_words_never_become_denormal() -> None:
         moments = optimiser.tensors()["exp_avg/weight"]
         assert bool(((moments == 0) | (moments.abs() >= smallest)).all())
     assert not moments.any()
+
+
+@pytest.mark.parametrize("rate", [float("inf"), float("nan")])
+def test_a_learning_rate_is_a_finite_number(rate: float) -> None:
+    with pytest.raises(ConfigError, match="learning_rate"):
+        toy_config(optimiser={"kind": "adam", "learning_rate": rate})
+    assert toy_config(clip_norm=float("inf")).clip_norm == float("inf")
