@@ -276,7 +276,7 @@ def _noted_runtime(out: Path) -> Runtime | None:
     try:
         choices = json.loads((out / RUNTIME).read_text(encoding="utf-8"))
         noted = Runtime.of(choices)
-    except (OSError, ValueError, KeyError, InputError):
+    except (OSError, ValueError, KeyError, TypeError, InputError):
         return None
     return noted if noted.choices() == choices else None
 

@@ -1,4 +1,4 @@
-"""Scores of given targets, and outputs ranked again by other models: against one forward at a time, by hand."""
+"""Scores of given targets: against one forward at a time, by hand."""
 
 from __future__ import annotations
 

@@ -130,6 +130,6 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_as_it_chose(
     monkeypatch.setattr(module_run, "probe", lambda *_: Runtime(threads=2))
     assert module_run._runtime(asked.recipe, out) == chosen
     note = out / "runtime.json"
-    for other in (note.read_text(encoding="utf-8").replace('"torch": "', '"torch": "other '), "{", "{}"):
+    for other in (note.read_text(encoding="utf-8").replace('"torch": "', '"torch": "other '), "{", "{}", "[]"):
         note.write_text(other, encoding="utf-8")
         assert module_run._runtime(asked.recipe, out).threads == 2
