@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from isthmus.core.config import Config
+from isthmus.core.errors import InputError
+from isthmus.text.metrics import metric
 from isthmus.train.average import AverageConfig, NoAverage
 from isthmus.train.objective import CrossEntropyConfig, ObjectiveConfig
 from isthmus.train.optimiser import Adam, OptimiserConfig
 from isthmus.train.schedule import InverseSquareRoot, ScheduleConfig
+
+
+def _rises(name: str) -> bool:
+    """Whether a score is better the higher it is, as far as its name is known."""
+    try:
+        return name == "accuracy" or metric(name).higher_is_better
+    except InputError:
+        return False
 
 
 class SelectionConfig(Config):
@@ -18,11 +28,19 @@ class SelectionConfig(Config):
 
     Attributes:
         metric: the name of a score that a validator gives.
-        direction: whether the `lower` or the `higher` score is the better one.
+        direction: whether the `lower` or the `higher` score is the better one; unless it is named, what the metric says.
     """
 
     metric: str = "loss"
     direction: Literal["lower", "higher"] = "lower"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_metric_says(cls, values: Any) -> Any:
+        """Without a direction, that of the metric: else the worst model would be kept where higher is better."""
+        if isinstance(values, dict) and "direction" not in values and _rises(str(values.get("metric", "loss"))):
+            return {**values, "direction": "higher"}
+        return values
 
 
 class TrainingConfig(Config):

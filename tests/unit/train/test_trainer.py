@@ -369,3 +369,12 @@ def test_a_folder_where_no_log_can_be_is_said_plainly(tmp_path: Path, monkeypatc
         monkeypatch.setattr("os.fsync", refused)
         with pytest.raises(TrainingError, match=r"(?s)log of a run could not be written.*no space.*metrics\.jsonl"):
             log.sync()
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [("accuracy", "higher"), ("bleu", "higher"), ("word-error", "lower"), ("loss", "lower"), ("mine", "lower")],
+)
+def test_the_metric_says_whether_higher_is_better_unless_the_recipe_does(metric: str, direction: str) -> None:
+    assert toy_config(select={"metric": metric}).select.direction == direction
+    assert toy_config(select={"metric": metric, "direction": "lower"}).select.direction == "lower"
